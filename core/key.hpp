@@ -1,0 +1,119 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tl/expected.hpp>
+
+#include "algorithm.hpp"
+#include "json.hpp"
+
+namespace jwt {
+
+/// Why a key was refused; completes the sentence `key "FILE" …` and says what to use instead where there is a choice.
+struct [[nodiscard]] KeyError {
+    std::string message;
+};
+
+/// A key for signatures, imported and checked once, immutable afterwards. The key decides which algorithms it serves
+/// (RFC 8725 §3.1); a token only selects among those.
+///
+/// Refused, whatever the source: HMAC secrets that are a PEM, JWK or SSH text or shorter than the hash of every
+/// algorithm they are for (RFC 7518 §3.2); RSA moduli under 2048 or over 8192 bits, exponents that are even, under 3
+/// or over 33 bits (RFC 7518 §3.3); moduli with the ROCA fingerprint; points that are off their curve or infinity;
+/// Ed25519 points of small order; curves that no algorithm uses.
+///
+/// Not safe for use by two threads at once: prepared contexts are reused.
+class Key {
+public:
+    /// An HMAC secret. Serves the HS algorithms of `wanted` whose hash it is long enough for; refused where it is too
+    /// short for one of them, or `wanted` has none.
+    [[nodiscard]] static tl::expected<std::shared_ptr<const Key>, KeyError> from_secret(std::string_view secret,
+                                                                                        AlgorithmSet wanted);
+
+    /// One PEM block: a public key (SubjectPublicKeyInfo or PKCS#1), a private key (unencrypted), or an X.509
+    /// certificate, whose validity period is not looked at.
+    [[nodiscard]] static tl::expected<std::shared_ptr<const Key>, KeyError> from_pem(std::string_view pem);
+
+    /// A JWK (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2): kty RSA, EC, OKP or oct; public or private. `use` other than sig,
+    /// `key_ops` without verify or sign, and an `alg` that does not fit the key leave no algorithm: refused.
+    [[nodiscard]] static tl::expected<std::shared_ptr<const Key>, KeyError> from_jwk(json::Value jwk);
+
+    ~Key();
+    Key(const Key&) = delete;
+    Key& operator=(const Key&) = delete;
+
+    [[nodiscard]] std::optional<std::string_view> kid() const noexcept;
+    [[nodiscard]] AlgorithmSet verifies() const noexcept;
+    /// Empty for a public key.
+    [[nodiscard]] AlgorithmSet signs() const noexcept;
+    /// For people: "RSA 2048-bit public key", "HMAC secret of 32 bytes".
+    [[nodiscard]] std::string description() const;
+    [[nodiscard]] bool symmetric() const noexcept;
+
+    /// The public half as a JWK with kid, alg where there is just one, and use=sig; never a private member. Nothing for
+    /// an HMAC secret, which has no public half.
+    [[nodiscard]] std::optional<std::string> public_jwk() const;
+    /// The whole key as a JWK, private members and all: for `jwt keygen`.
+    [[nodiscard]] std::string private_jwk() const;
+    /// The public half alone as a key of its own; the key itself where it is one already; nothing for a secret.
+    [[nodiscard]] std::shared_ptr<const Key> public_half(std::shared_ptr<const Key> self) const;
+
+    struct Material;  // what signature.cpp works with
+    [[nodiscard]] const Material& material() const noexcept { return *material_; }
+
+private:
+    explicit Key(std::unique_ptr<Material> material) noexcept;
+    friend struct KeyBuilder;
+    std::unique_ptr<Material> material_;
+};
+
+/// A new key for an algorithm: RSA of 2048 bits or `bits`, the algorithm's curve, an HMAC secret as long as its hash.
+/// Its kid is the RFC 7638 thumbprint (none for a secret).
+[[nodiscard]] tl::expected<std::shared_ptr<const Key>, KeyError> generate_key(Algorithm algorithm,
+                                                                              std::size_t bits = 2048);
+
+/// Keys of one source, in their order.
+class KeySet {
+public:
+    /// How many keys are tried for one token at most.
+    static constexpr std::size_t max_candidates = 4;
+
+    struct Candidates {
+        const Key* keys[max_candidates];
+        std::size_t count = 0;
+        [[nodiscard]] const Key* const* begin() const noexcept { return keys; }
+        [[nodiscard]] const Key* const* end() const noexcept { return keys + count; }
+    };
+
+    /// What a file or a provider gave: PEM (one or more blocks), a JWK, or a JWK Set. In a set, keys that cannot be
+    /// used are left out and say why in `complaints` (RFC 7517 §5); secrets beside public keys are left out too (a
+    /// published set must not hold one). Refused: no usable key at all, and two keys of one kid.
+    [[nodiscard]] static tl::expected<KeySet, KeyError> from_text(std::string_view text,
+                                                                  std::vector<std::string>* complaints = nullptr);
+    [[nodiscard]] static tl::expected<KeySet, KeyError> from_json(json::Value jwk_or_set,
+                                                                  std::vector<std::string>* complaints = nullptr);
+
+    void add(std::shared_ptr<const Key> key) { keys_.push_back(std::move(key)); }
+    [[nodiscard]] const std::vector<std::shared_ptr<const Key>>& keys() const noexcept { return keys_; }
+    [[nodiscard]] bool empty() const noexcept { return keys_.empty(); }
+
+    /// Everything that some key verifies.
+    [[nodiscard]] AlgorithmSet verifies() const noexcept;
+
+    /// The keys to try for a token: those that verify `algorithm` and whose kid is `kid` (first) or that have none; all
+    /// that verify it where the token names no kid. At most max_candidates.
+    [[nodiscard]] Candidates candidates(Algorithm algorithm, std::optional<std::string_view> kid) const noexcept;
+
+    /// The first key that signs with `algorithm`, or null.
+    [[nodiscard]] std::shared_ptr<const Key> signer(Algorithm algorithm) const noexcept;
+
+private:
+    std::vector<std::shared_ptr<const Key>> keys_;
+};
+
+}  // namespace jwt

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <tl/expected.hpp>
+
+#include "algorithm.hpp"
+#include "error.hpp"
+#include "json.hpp"
+
+namespace jwt {
+
+/// The longest compact token that is looked at, in bytes.
+inline constexpr std::size_t max_token_size = 16 * 1024;
+
+/// A compact JWS (RFC 7515 §7.1) that was taken apart and whose header and payload are JSON objects. Nothing about it
+/// is known to be true: it may choose a key among configured ones, nothing else.
+class UnverifiedToken {
+public:
+    [[nodiscard]] json::Value header() const noexcept { return header_.root(); }
+    [[nodiscard]] json::Value payload() const noexcept { return payload_.root(); }
+    [[nodiscard]] std::optional<std::string_view> kid() const noexcept;
+    /// The bytes that were signed, as received (RFC 7515 §5.2).
+    [[nodiscard]] std::string_view signing_input() const noexcept {
+        return std::string_view(text_).substr(0, signing_input_size_);
+    }
+    [[nodiscard]] std::string_view signature() const noexcept { return signature_; }
+    [[nodiscard]] std::string_view text() const noexcept { return text_; }
+
+private:
+    friend class Verifier;
+    UnverifiedToken() = default;
+
+    std::string text_;
+    std::size_t signing_input_size_ = 0;
+    std::string signature_;
+    json::Document header_;
+    json::Document payload_;
+};
+
+/// A token whose signature one of our keys made. Its claims are its issuer's word, yet it may be expired, for
+/// somebody else, or of the wrong type. Only Verifier makes one.
+class AuthenticToken {
+public:
+    [[nodiscard]] json::Value header() const noexcept { return token_.header(); }
+    [[nodiscard]] json::Value payload() const noexcept { return token_.payload(); }
+    [[nodiscard]] Algorithm algorithm() const noexcept { return algorithm_; }
+    [[nodiscard]] std::string_view text() const noexcept { return token_.text(); }
+
+private:
+    friend class Verifier;
+    AuthenticToken(UnverifiedToken&& token, Algorithm algorithm) noexcept
+        : token_(std::move(token)), algorithm_(algorithm) {}
+
+    UnverifiedToken token_;
+    Algorithm algorithm_;
+};
+
+/// A token that passed every check of the core: holding one is the proof. Only Verifier makes one.
+class VerifiedToken {
+public:
+    [[nodiscard]] json::Value header() const noexcept { return token_.header(); }
+    [[nodiscard]] json::Value payload() const noexcept { return token_.payload(); }
+    [[nodiscard]] std::string_view text() const noexcept { return token_.text(); }
+    [[nodiscard]] const AuthenticToken& authentic() const noexcept { return token_; }
+
+private:
+    friend class Verifier;
+    explicit VerifiedToken(AuthenticToken&& token) noexcept : token_(std::move(token)) {}
+
+    AuthenticToken token_;
+};
+
+/// A refusal together with the token, where its signature was good: hooks for expired and not fresh tokens read it.
+struct [[nodiscard]] RefusedToken {
+    Refusal refusal;
+    AuthenticToken token;
+};
+
+}  // namespace jwt
