@@ -16,8 +16,8 @@ using Time = std::chrono::sys_time<std::chrono::milliseconds>;
 
 /// What is asked of the claims of every token of a location.
 struct Policy {
-    std::vector<std::string> audiences;  // any of these; empty: `aud` is not looked at but must be well-formed
-    std::vector<std::string> issuers;    // one of these; likewise
+    std::vector<std::string> audiences{};  // any of these; empty: `aud` is not looked at but must be well-formed
+    std::vector<std::string> issuers{};    // one of these; likewise
     std::chrono::seconds leeway{0};
     std::string identity_claim = "sub";
     bool verify_sub = true;  // `sub`, where present, is a string (RFC 7519 §4.1.2)
@@ -29,19 +29,19 @@ enum class TokenUse : std::uint8_t { access, refresh, any };
 struct Demand {
     TokenUse use = TokenUse::access;
     bool fresh = false;
-    std::optional<std::string_view> csrf;  // must equal the claim `csrf`
+    std::optional<std::string_view> csrf{};  // must equal the claim `csrf`
 };
 
-/// Checks the claims in the seeds' order: iat, nbf, the form of exp, iss, aud, sub, jti, the identity claim, csrf, and
+/// Checks the claims in this order: iat, nbf, the form of exp, iss, aud, sub, jti, type, the identity claim, csrf, and
 /// then whether the token is expired (so that an expired token is only called so where nothing else is wrong with it).
 /// Nothing where all is well. RFC 7519 §4.1.
 [[nodiscard]] std::optional<Refusal> check_claims(json::Value payload, const Policy& policy,
                                                   std::optional<std::string_view> csrf, Time now);
 
-/// Checks type, then freshness.
+/// Checks type, then freshness: claim `fresh` is true, or a number of seconds that has not passed.
 [[nodiscard]] std::optional<Refusal> check_demand(json::Value payload, const Demand& demand, Time now);
 
-/// The claim `type`, which is "access" where the token has none.
+/// The claim `type`: "access" where the token has none, empty where it is no string.
 [[nodiscard]] std::string_view token_type(json::Value payload) noexcept;
 
 }  // namespace jwt

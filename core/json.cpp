@@ -1,0 +1,428 @@
+#include "json.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <new>
+#include <vector>
+
+#include <simdjson.h>
+
+namespace jwt::json {
+
+namespace dom = simdjson::dom;
+
+/// The one place where a Value's opaque bytes are a dom::element. All bytes zero, which no element of a document is,
+/// stand for the null of an empty document.
+struct ValueAccess {
+    static_assert(sizeof(dom::element) == sizeof(Value) && alignof(dom::element) <= alignof(Value));
+    static_assert(std::is_trivially_copyable_v<dom::element>);
+
+    [[nodiscard]] static Value value(const dom::element& element) noexcept {
+        Value value;
+        std::memcpy(value.element_.data(), &element, sizeof element);
+        return value;
+    }
+
+    [[nodiscard]] static std::optional<dom::element> element(const Value& value) noexcept {
+        if (value.element_ == std::array<std::byte, sizeof(dom::element)>{}) {
+            return std::nullopt;
+        }
+        dom::element element;
+        std::memcpy(&element, value.element_.data(), sizeof element);
+        return element;
+    }
+};
+
+namespace {
+
+// Keeps buffers within reason, and element counts below 2^24, where simdjson stops counting.
+constexpr std::size_t max_text_size = std::size_t{16} * 1024 * 1024;
+
+constexpr std::size_t first_capacity = 4096;
+
+template <class T>
+[[nodiscard]] std::optional<T> get(const Value& value) noexcept {
+    const std::optional<dom::element> element = ValueAccess::element(value);
+    T result;
+    if (!element || element->get(result) != simdjson::SUCCESS) {
+        return std::nullopt;
+    }
+    return result;
+}
+
+[[nodiscard]] ParseError parse_error(simdjson::error_code code) {
+    switch (code) {
+        case simdjson::MEMALLOC:
+            throw std::bad_alloc();
+        case simdjson::CAPACITY:
+            return ParseError::too_large;
+        case simdjson::DEPTH_ERROR:
+            return ParseError::too_deep;
+        case simdjson::UTF8_ERROR:
+            return ParseError::utf8;
+        case simdjson::NUMBER_ERROR:
+            return ParseError::number;
+        default:
+            return ParseError::syntax;
+    }
+}
+
+/// What simdjson leaves to its users: each name once in its object, and an exact depth (it does not count an empty
+/// array or object as a level).
+class Inspection {
+public:
+    explicit Inspection(std::vector<std::string_view>& names) noexcept : names_(names) {}
+
+    [[nodiscard]] std::optional<ParseError> inspect(const dom::element& element, std::size_t depth) {
+        switch (element.type()) {
+            case dom::element_type::ARRAY:
+                return depth == max_depth ? ParseError::too_deep : inspect_array(element, depth + 1);
+            case dom::element_type::OBJECT:
+                return depth == max_depth ? ParseError::too_deep : inspect_object(element, depth + 1);
+            default:
+                return std::nullopt;
+        }
+    }
+
+private:
+    static constexpr std::size_t few = 16;
+
+    [[nodiscard]] std::optional<ParseError> inspect_array(const dom::element& element, std::size_t depth) {
+        for (const dom::element child : dom::array(element.get_array().value_unsafe())) {
+            if (const auto error = inspect(child, depth)) {
+                return error;
+            }
+        }
+        return std::nullopt;
+    }
+
+    // RFC 8725 §2.4, RFC 7515 §4, RFC 7519 §4: parsers differ in which of two equal names they take.
+    [[nodiscard]] std::optional<ParseError> inspect_object(const dom::element& element, std::size_t depth) {
+        const dom::object object = element.get_object().value_unsafe();
+        if (object.size() <= few ? repeats_among_few(object) : repeats_among_many(object)) {
+            return ParseError::duplicate_member;
+        }
+        for (const dom::key_value_pair member : object) {
+            if (const auto error = inspect(member.value, depth)) {
+                return error;
+            }
+        }
+        return std::nullopt;
+    }
+
+    [[nodiscard]] static bool repeats_among_few(const dom::object& object) noexcept {
+        std::array<std::string_view, few> names;
+        std::size_t count = 0;
+        for (const dom::key_value_pair member : object) {
+            for (std::size_t i = 0; i < count; ++i) {
+                if (names[i] == member.key) {
+                    return true;
+                }
+            }
+            names[count++] = member.key;
+        }
+        return false;
+    }
+
+    [[nodiscard]] bool repeats_among_many(const dom::object& object) {
+        names_.clear();
+        for (const dom::key_value_pair member : object) {
+            names_.push_back(member.key);
+        }
+        std::sort(names_.begin(), names_.end());
+        return std::adjacent_find(names_.begin(), names_.end()) != names_.end();
+    }
+
+    std::vector<std::string_view>& names_;
+};
+
+template <class Integer>
+void append_integer(std::string& out, Integer integer) {
+    std::array<char, 24> digits;
+    out.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), integer).ptr);
+}
+
+// Bounded by max_depth: no Document holds a deeper value.
+void append_element(std::string& out, const dom::element& element) {
+    switch (element.type()) {
+        case dom::element_type::ARRAY: {
+            char separator = '[';
+            for (const dom::element child : dom::array(element.get_array().value_unsafe())) {
+                out.push_back(separator);
+                append_element(out, child);
+                separator = ',';
+            }
+            out.append(separator == '[' ? "[]" : "]");
+            return;
+        }
+        case dom::element_type::OBJECT: {
+            char separator = '{';
+            for (const dom::key_value_pair member : dom::object(element.get_object().value_unsafe())) {
+                out.push_back(separator);
+                append_string(out, member.key);
+                out.push_back(':');
+                append_element(out, member.value);
+                separator = ',';
+            }
+            out.append(separator == '{' ? "{}" : "}");
+            return;
+        }
+        case dom::element_type::INT64:
+            return append_integer(out, element.get_int64().value_unsafe());
+        case dom::element_type::UINT64:
+            return append_integer(out, element.get_uint64().value_unsafe());
+        case dom::element_type::DOUBLE:
+            return append_number(out, element.get_double().value_unsafe());
+        case dom::element_type::STRING:
+            return append_string(out, element.get_string().value_unsafe());
+        case dom::element_type::BOOL:
+            out.append(element.get_bool().value_unsafe() ? "true" : "false");
+            return;
+        case dom::element_type::NULL_VALUE:
+            break;
+    }
+    out.append("null");
+}
+
+}  // namespace
+
+std::string_view text(ParseError error) noexcept {
+    switch (error) {
+        case ParseError::syntax:
+            return "not valid JSON";
+        case ParseError::utf8:
+            return "not valid UTF-8";
+        case ParseError::number:
+            return "a number is malformed or out of range";
+        case ParseError::duplicate_member:
+            return "an object has two members of one name";
+        case ParseError::too_deep:
+            return "nested deeper than 64 levels";
+        case ParseError::too_large:
+            return "longer than 16 MiB";
+        case ParseError::no_object:
+            return "must be a json object";
+    }
+    return {};
+}
+
+Type Value::type() const noexcept {
+    const std::optional<dom::element> element = ValueAccess::element(*this);
+    if (!element) {
+        return Type::null;
+    }
+    switch (element->type()) {
+        case dom::element_type::ARRAY:
+            return Type::array;
+        case dom::element_type::OBJECT:
+            return Type::object;
+        case dom::element_type::INT64:
+        case dom::element_type::UINT64:
+        case dom::element_type::DOUBLE:
+            return Type::number;
+        case dom::element_type::STRING:
+            return Type::string;
+        case dom::element_type::BOOL:
+            return Type::boolean;
+        case dom::element_type::NULL_VALUE:
+            break;
+    }
+    return Type::null;
+}
+
+std::optional<bool> Value::boolean() const noexcept {
+    return get<bool>(*this);
+}
+
+std::optional<double> Value::number() const noexcept {
+    return get<double>(*this);
+}
+
+std::optional<std::int64_t> Value::integer() const noexcept {
+    return get<std::int64_t>(*this);
+}
+
+std::optional<std::string_view> Value::string() const noexcept {
+    return get<std::string_view>(*this);
+}
+
+std::optional<Value> Value::member(std::string_view name) const noexcept {
+    const std::optional<dom::object> object = get<dom::object>(*this);
+    dom::element found;
+    if (!object || object->at_key(name).get(found) != simdjson::SUCCESS) {
+        return std::nullopt;
+    }
+    return ValueAccess::value(found);
+}
+
+std::size_t Value::size() const noexcept {
+    if (const std::optional<dom::object> object = get<dom::object>(*this)) {
+        return object->size();
+    }
+    const std::optional<dom::array> array = get<dom::array>(*this);
+    return array ? array->size() : 0;
+}
+
+void Value::append_to(std::string& out) const {
+    if (const std::optional<dom::element> element = ValueAccess::element(*this)) {
+        append_element(out, *element);
+    } else {
+        out.append("null");
+    }
+}
+
+std::string Value::text() const {
+    std::string out;
+    append_to(out);
+    return out;
+}
+
+void Value::visit_members(MemberVisitor visit, void* context) const {
+    if (const std::optional<dom::object> object = get<dom::object>(*this)) {
+        for (const dom::key_value_pair member : *object) {
+            visit(context, member.key, ValueAccess::value(member.value));
+        }
+    }
+}
+
+void Value::visit_elements(ElementVisitor visit, void* context) const {
+    if (const std::optional<dom::array> array = get<dom::array>(*this)) {
+        for (const dom::element element : *array) {
+            visit(context, ValueAccess::value(element));
+        }
+    }
+}
+
+struct Document::Storage {
+    dom::document document;
+    bool parsed = false;
+};
+
+Document::Document() noexcept = default;
+Document::~Document() = default;
+Document::Document(Document&&) noexcept = default;
+Document& Document::operator=(Document&&) noexcept = default;
+
+Value Document::root() const noexcept {
+    return storage_ && storage_->parsed ? ValueAccess::value(storage_->document.root()) : Value();
+}
+
+struct Parser::Storage {
+    dom::parser parser{max_text_size};
+    std::vector<char> text;
+    std::vector<std::string_view> names;
+};
+
+Parser::Parser() : storage_(std::make_unique<Storage>()) {
+    // One more than max_depth: simdjson refuses at the number itself.
+    if (storage_->parser.allocate(first_capacity, max_depth + 1) != simdjson::SUCCESS) {
+        throw std::bad_alloc();
+    }
+}
+
+Parser::~Parser() = default;
+Parser::Parser(Parser&&) noexcept = default;
+Parser& Parser::operator=(Parser&&) noexcept = default;
+
+tl::expected<Value, ParseError> Parser::parse(std::string_view text, Document& document) {
+    if (!document.storage_) {
+        document.storage_ = std::make_unique<Document::Storage>();
+    }
+    document.storage_->parsed = false;
+    if (text.size() > max_text_size) {
+        return tl::unexpected(ParseError::too_large);
+    }
+    std::vector<char>& buffer = storage_->text;
+    if (buffer.size() < text.size() + simdjson::SIMDJSON_PADDING) {
+        buffer.resize(text.size() + simdjson::SIMDJSON_PADDING);
+    }
+    // simdjson reads into the padding; zeroes there keep an earlier text from having a say.
+    std::copy(text.begin(), text.end(), buffer.begin());
+    std::fill_n(buffer.data() + text.size(), simdjson::SIMDJSON_PADDING, '\0');
+
+    dom::element root;
+    const simdjson::error_code code =
+        storage_->parser.parse_into_document(document.storage_->document, buffer.data(), text.size(), false).get(root);
+    if (code != simdjson::SUCCESS) {
+        return tl::unexpected(parse_error(code));
+    }
+    if (const auto error = Inspection(storage_->names).inspect(root, 0)) {
+        return tl::unexpected(*error);
+    }
+    document.storage_->parsed = true;
+    return ValueAccess::value(root);
+}
+
+tl::expected<Value, ParseError> Parser::parse_object(std::string_view text, Document& document) {
+    tl::expected<Value, ParseError> root = parse(text, document);
+    if (root && root->type() != Type::object) {
+        document.storage_->parsed = false;
+        return tl::unexpected(ParseError::no_object);
+    }
+    return root;
+}
+
+void append_string(std::string& out, std::string_view text) {
+    constexpr std::string_view hex = "0123456789abcdef";
+    out.push_back('"');
+    std::size_t plain = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto byte = static_cast<unsigned char>(text[i]);
+        if (byte >= 0x20 && byte != '"' && byte != '\\') {
+            continue;
+        }
+        out.append(text.substr(plain, i - plain));
+        plain = i + 1;
+        switch (byte) {
+            case '"':
+                out.append("\\\"");
+                break;
+            case '\\':
+                out.append("\\\\");
+                break;
+            case '\b':
+                out.append("\\b");
+                break;
+            case '\f':
+                out.append("\\f");
+                break;
+            case '\n':
+                out.append("\\n");
+                break;
+            case '\r':
+                out.append("\\r");
+                break;
+            case '\t':
+                out.append("\\t");
+                break;
+            default:
+                out.append("\\u00").append({hex[byte >> 4U], hex[byte & 15U]});
+        }
+    }
+    out.append(text.substr(plain)).push_back('"');
+}
+
+void append_number(std::string& out, double number) {
+    constexpr double exact = 9007199254740992;  // 2^53
+    if (number == 0 && std::signbit(number)) {
+        out.append("-0.0");
+        return;
+    }
+    std::array<char, 32> text;
+    char* const end = text.data() + text.size();
+    // Above 2^53 in exponent form: written out, it would be read as an integer, and refused from 2^64 on.
+    const auto written =
+        std::abs(number) > exact       ? std::to_chars(text.data(), end, number, std::chars_format::scientific)
+        : number == std::trunc(number) ? std::to_chars(text.data(), end, static_cast<std::int64_t>(number))
+                                       : std::to_chars(text.data(), end, number);
+    out.append(text.data(), written.ptr);
+}
+
+bool valid_utf8(std::string_view text) noexcept {
+    return simdjson::validate_utf8(text.data(), text.size());
+}
+
+}  // namespace jwt::json

@@ -1,0 +1,121 @@
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include <tl/expected.hpp>
+
+#include "key.hpp"
+#include "openssl.hpp"
+
+// What the key_*.cpp files and signature.cpp share; nothing of it is for users of the core.
+namespace jwt {
+
+enum class KeyType : std::uint8_t { secret, rsa, ec, okp };
+
+/// A curve that signatures use.
+struct Curve {
+    std::string_view name;  // RFC 7518 §6.2.1.1, RFC 8812 §3.1, RFC 8037 §2
+    KeyType type;
+    int id;            // OpenSSL's NID of the group or key type
+    std::size_t size;  // bytes of a coordinate, and of a private key
+    AlgorithmSet algorithms;
+};
+
+/// All of them.
+inline constexpr std::array<Curve, 6> curves = {{
+    {"P-256", KeyType::ec, NID_X9_62_prime256v1, 32, {Algorithm::es256}},
+    {"P-384", KeyType::ec, NID_secp384r1, 48, {Algorithm::es384}},
+    {"P-521", KeyType::ec, NID_secp521r1, 66, {Algorithm::es512}},
+    {"secp256k1", KeyType::ec, NID_secp256k1, 32, {Algorithm::es256k}},
+    {"Ed25519", KeyType::okp, EVP_PKEY_ED25519, 32, {Algorithm::eddsa, Algorithm::ed25519}},
+    {"Ed448", KeyType::okp, EVP_PKEY_ED448, 57, {Algorithm::eddsa, Algorithm::ed448}},
+}};
+
+[[nodiscard]] const Curve* curve_named(std::string_view name) noexcept;
+[[nodiscard]] const Curve* curve_of_id(int id) noexcept;
+
+inline constexpr AlgorithmSet hmac_algorithms = {Algorithm::hs256, Algorithm::hs384, Algorithm::hs512};
+inline constexpr AlgorithmSet rsa_algorithms = {Algorithm::rs256, Algorithm::rs384, Algorithm::rs512,
+                                                Algorithm::ps256, Algorithm::ps384, Algorithm::ps512};
+inline constexpr AlgorithmSet pss_algorithms = {Algorithm::ps256, Algorithm::ps384, Algorithm::ps512};
+
+inline constexpr std::size_t min_rsa_bits = 2048;
+inline constexpr std::size_t max_rsa_bits = 8192;
+
+/// The hash of an algorithm. EdDSA brings its own: no name, size 0.
+struct Hash {
+    const char* name = nullptr;
+    std::size_t size = 0;
+};
+[[nodiscard]] Hash hash_of(Algorithm algorithm) noexcept;
+
+/// Contexts that were made ready when the key was imported, so that a signature costs no look-up.
+struct PreparedHmac {
+    openssl::MacContext context;
+    std::size_t size;
+};
+struct PreparedHashed {  // RSA and ECDSA
+    openssl::DigestContext digest;
+    openssl::PkeyContext verify;
+    openssl::PkeyContext sign;  // null for a public key
+    std::size_t hash_size;
+    std::size_t signature_size;
+};
+struct PreparedEdDsa {
+    openssl::DigestContext verify;
+    openssl::DigestContext sign;  // null for a public key
+    openssl::DigestContext scratch;
+    std::size_t signature_size;
+};
+using Prepared = std::variant<std::monostate, PreparedHmac, PreparedHashed, PreparedEdDsa>;
+
+struct Key::Material {
+    KeyType type = KeyType::secret;
+    const Curve* curve = nullptr;  // of ec and okp
+    bool is_private = false;
+    std::optional<std::string> kid;
+    std::optional<Algorithm> alg;  // the JWK's member
+    AlgorithmSet verifies;
+    AlgorithmSet signs;
+    openssl::Secret secret;
+    openssl::Pkey pkey;
+    std::array<Prepared, algorithm_count> prepared;
+};
+
+using MaterialResult = tl::expected<std::unique_ptr<Key::Material>, KeyError>;
+using KeyResult = tl::expected<std::shared_ptr<const Key>, KeyError>;
+
+[[nodiscard]] inline tl::unexpected<KeyError> refuse(std::string message) {
+    return tl::unexpected(KeyError{std::move(message)});
+}
+
+/// Text of a key's author for a message: quoted, shortened, printable ASCII only.
+[[nodiscard]] std::string quoted(std::string_view text);
+
+/// What every RSA, EC and OKP key must pass, wherever it comes from. The result serves all algorithms that fit.
+[[nodiscard]] MaterialResult examine(openssl::Pkey pkey, bool is_private);
+
+/// What every secret must pass; it serves all of `wanted`.
+[[nodiscard]] MaterialResult examine_secret(openssl::Secret secret, AlgorithmSet wanted);
+
+/// Whether an Ed25519 or Ed448 public key is a point of its curve in its one encoding (RFC 8032 §5.1.3, §5.2.3) and not
+/// of small order. What is wrong with it, or nothing.
+[[nodiscard]] std::optional<std::string_view> edwards_fault(const Curve& curve, std::string_view encoded);
+
+/// The public key that is DER (SubjectPublicKeyInfo, certificate or PKCS#1), or null.
+[[nodiscard]] openssl::Pkey public_key_of_der(std::string_view der);
+
+/// RFC 7638: the SHA-256 thumbprint of the public half, base64url.
+[[nodiscard]] std::string thumbprint(const Key::Material& material);
+
+/// The last step of every import: prepares the contexts.
+struct KeyBuilder {
+    [[nodiscard]] static KeyResult finish(std::unique_ptr<Key::Material> material);
+};
+
+}  // namespace jwt

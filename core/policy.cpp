@@ -1,0 +1,172 @@
+#include "policy.hpp"
+
+#include <algorithm>
+
+#include "signature.hpp"
+
+namespace jwt {
+namespace {
+
+using Finding = std::optional<Error>;
+
+[[nodiscard]] bool contains(const std::vector<std::string>& texts, std::string_view text) noexcept {
+    return std::find(texts.begin(), texts.end(), text) != texts.end();
+}
+
+// Times are compared as doubles: no sum of finite claims and leeways overflows to a wrong side, and NumericDates may
+// have fractions (RFC 7519 §2).
+[[nodiscard]] double seconds(Time time) noexcept {
+    return static_cast<double>(time.time_since_epoch().count()) / 1000.0;
+}
+
+/// RFC 7519 §4.1.5 and §4.1.6: a time that must not lie ahead. Anything but a number is refused, never ignored.
+[[nodiscard]] Finding check_past(json::Value payload, std::string_view claim, double latest, Error type, Error future) {
+    const std::optional<json::Value> value = payload.member(claim);
+    if (!value) {
+        return std::nullopt;
+    }
+    const std::optional<double> time = value->number();
+    if (!time) {
+        return type;
+    }
+    return *time > latest ? Finding(future) : std::nullopt;
+}
+
+[[nodiscard]] Finding check_string(json::Value payload, std::string_view claim, Error type) {
+    const std::optional<json::Value> value = payload.member(claim);
+    return value && value->type() != json::Type::string ? Finding(type) : std::nullopt;
+}
+
+/// RFC 7519 §4.1.1.
+[[nodiscard]] Finding check_issuer(json::Value payload, const std::vector<std::string>& issuers) {
+    const std::optional<json::Value> value = payload.member("iss");
+    if (!value) {
+        return issuers.empty() ? std::nullopt : Finding(Error::iss_missing);
+    }
+    const std::optional<std::string_view> issuer = value->string();
+    if (!issuer) {
+        return Error::iss_type;
+    }
+    return issuers.empty() || contains(issuers, *issuer) ? std::nullopt : Finding(Error::iss_mismatch);
+}
+
+/// Null, "" and [] name nobody.
+[[nodiscard]] bool names_nobody(json::Value audience) noexcept {
+    return audience.type() == json::Type::null || (audience.type() == json::Type::array && audience.size() == 0) ||
+           audience.string() == std::string_view();
+}
+
+/// RFC 7519 §4.1.3.
+[[nodiscard]] Finding check_audience(json::Value payload, const std::vector<std::string>& audiences) {
+    const std::optional<json::Value> value = payload.member("aud");
+    if (!audiences.empty() && (!value || names_nobody(*value))) {
+        return Error::aud_missing;
+    }
+    if (!value) {
+        return std::nullopt;
+    }
+    bool matches = audiences.empty();
+    if (const std::optional<std::string_view> audience = value->string()) {
+        matches = matches || contains(audiences, *audience);
+    } else if (value->type() == json::Type::array) {
+        bool strings = true;
+        value->each_element([&](json::Value element) {
+            const std::optional<std::string_view> text = element.string();
+            strings = strings && text;
+            matches = matches || (text && contains(audiences, *text));
+        });
+        if (!strings) {
+            return Error::aud_type;
+        }
+    } else {
+        return Error::aud_type;
+    }
+    return matches ? std::nullopt : Finding(Error::aud_mismatch);
+}
+
+[[nodiscard]] bool matches_csrf(json::Value claim, std::string_view csrf) noexcept {
+    const std::optional<std::string_view> text = claim.string();
+    return text && equal_in_constant_time(*text, csrf);
+}
+
+/// Everything up to the claims that must be there.
+[[nodiscard]] Finding check_registered(json::Value payload, const Policy& policy, double latest) {
+    if (const Finding error = check_past(payload, "iat", latest, Error::iat_type, Error::iat_future)) {
+        return error;
+    }
+    if (const Finding error = check_past(payload, "nbf", latest, Error::nbf_type, Error::nbf_future)) {
+        return error;
+    }
+    if (const auto exp = payload.member("exp"); exp && !exp->number()) {
+        return Error::exp_type;
+    }
+    if (const Finding error = check_issuer(payload, policy.issuers)) {
+        return error;
+    }
+    if (const Finding error = check_audience(payload, policy.audiences)) {
+        return error;
+    }
+    if (policy.verify_sub) {
+        if (const Finding error = check_string(payload, "sub", Error::sub_type)) {
+            return error;
+        }
+    }
+    if (const Finding error = check_string(payload, "jti", Error::jti_type)) {
+        return error;
+    }
+    return check_string(payload, "type", Error::type_type);
+}
+
+}  // namespace
+
+std::optional<Refusal> check_claims(json::Value payload, const Policy& policy, std::optional<std::string_view> csrf,
+                                    Time now) {
+    const double leeway = static_cast<double>(policy.leeway.count());
+    if (const Finding error = check_registered(payload, policy, seconds(now) + leeway)) {
+        return refusal(*error);
+    }
+    if (!payload.member(policy.identity_claim)) {
+        return refusal(Error::claim_missing, policy.identity_claim);
+    }
+    if (csrf) {
+        const std::optional<json::Value> claim = payload.member("csrf");
+        if (!claim) {
+            return refusal(Error::claim_missing, "csrf");
+        }
+        if (!matches_csrf(*claim, *csrf)) {
+            return refusal(Error::csrf_mismatch);
+        }
+    }
+    // RFC 7519 §4.1.4: "on or after".
+    const std::optional<json::Value> exp = payload.member("exp");
+    if (exp && *exp->number() + leeway <= seconds(now)) {
+        return refusal(Error::expired);
+    }
+    return std::nullopt;
+}
+
+std::optional<Refusal> check_demand(json::Value payload, const Demand& demand, Time now) {
+    const bool refresh = token_type(payload) == "refresh";
+    if (demand.use == TokenUse::access && refresh) {
+        return refusal(Error::refresh_token_refused);
+    }
+    if (demand.use == TokenUse::refresh && !refresh) {
+        return refusal(Error::refresh_token_required);
+    }
+    if (!demand.fresh) {
+        return std::nullopt;
+    }
+    const json::Value fresh = payload.member("fresh").value_or(json::Value());
+    const std::optional<double> until = fresh.number();
+    if (fresh.boolean().value_or(false) || (until && *until >= seconds(now))) {
+        return std::nullopt;
+    }
+    return refusal(Error::not_fresh);
+}
+
+std::string_view token_type(json::Value payload) noexcept {
+    const std::optional<json::Value> type = payload.member("type");
+    return type ? type->string().value_or(std::string_view()) : "access";
+}
+
+}  // namespace jwt

@@ -1,0 +1,186 @@
+#include "signature.hpp"
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+
+#include "ecdsa.hpp"
+#include "key_material.hpp"
+
+namespace jwt {
+
+using openssl::bytes;
+
+namespace {
+
+/// Appends an INTEGER: no leading zero bytes but the one that keeps it positive (X.690 §8.3.2).
+unsigned char* append_integer(unsigned char* out, std::string_view number) noexcept {
+    number.remove_prefix(std::min(number.find_first_not_of('\0'), number.size() - 1));
+    const bool needs_sign_byte = (number.front() & '\x80') != 0;
+    *out++ = 0x02;
+    *out++ = static_cast<unsigned char>(number.size() + (needs_sign_byte ? 1 : 0));
+    if (needs_sign_byte) {
+        *out++ = 0;
+    }
+    return std::copy_n(bytes(number), number.size(), out);
+}
+
+}  // namespace
+
+DerSignature ecdsa_der(std::string_view r_and_s) noexcept {
+    DerSignature der;
+    const std::size_t half = r_and_s.size() / 2;
+    std::array<unsigned char, DerSignature::max_size - 3> integers;
+    unsigned char* const end =
+        append_integer(append_integer(integers.data(), r_and_s.substr(0, half)), r_and_s.substr(half));
+    const auto size = static_cast<std::size_t>(end - integers.data());
+
+    unsigned char* out = der.bytes.data();
+    *out++ = 0x30;
+    if (size > 0x7f) {
+        *out++ = 0x81;  // one byte of length follows
+    }
+    *out++ = static_cast<unsigned char>(size);
+    out = std::copy_n(integers.data(), size, out);
+    der.size = static_cast<std::size_t>(out - der.bytes.data());
+    return der;
+}
+
+namespace {
+
+// Large enough for every hash and every signature but RSA's.
+using Tag = std::array<unsigned char, 64>;
+
+bool compute_mac(const PreparedHmac& hmac, std::string_view input, Tag& tag) {
+    std::size_t size = 0;
+    // Without key and parameters the context starts again with those it has.
+    return EVP_MAC_init(hmac.context.get(), nullptr, 0, nullptr) == 1 &&
+           EVP_MAC_update(hmac.context.get(), bytes(input), input.size()) == 1 &&
+           EVP_MAC_final(hmac.context.get(), tag.data(), &size, tag.size()) == 1 && size == hmac.size;
+}
+
+bool compute_hash(const PreparedHashed& hashed, std::string_view input, Tag& hash) {
+    unsigned size = 0;
+    return EVP_DigestInit_ex2(hashed.digest.get(), nullptr, nullptr) == 1 &&
+           EVP_DigestUpdate(hashed.digest.get(), input.data(), input.size()) == 1 &&
+           EVP_DigestFinal_ex(hashed.digest.get(), hash.data(), &size) == 1 && size == hashed.hash_size;
+}
+
+struct Matches {
+    std::string_view input;
+    std::string_view signature;
+    bool ecdsa;
+
+    bool operator()(const std::monostate&) const noexcept { return false; }
+
+    bool operator()(const PreparedHmac& hmac) const {
+        Tag tag;
+        return signature.size() == hmac.size && compute_mac(hmac, input, tag) &&
+               CRYPTO_memcmp(tag.data(), signature.data(), hmac.size) == 0;
+    }
+
+    bool operator()(const PreparedHashed& hashed) const {
+        Tag hash;
+        if (signature.size() != hashed.signature_size || !compute_hash(hashed, input, hash)) {
+            return false;
+        }
+        // Anything but 1 is a refusal: malformed signatures give negative numbers.
+        if (ecdsa) {
+            const DerSignature der = ecdsa_der(signature);
+            return EVP_PKEY_verify(hashed.verify.get(), der.bytes.data(), der.size, hash.data(), hashed.hash_size) == 1;
+        }
+        return EVP_PKEY_verify(hashed.verify.get(), bytes(signature), signature.size(), hash.data(),
+                               hashed.hash_size) == 1;
+    }
+
+    bool operator()(const PreparedEdDsa& eddsa) const {
+        // A copy, because newer OpenSSL lets a context end with its one signature.
+        return signature.size() == eddsa.signature_size &&
+               EVP_MD_CTX_copy_ex(eddsa.scratch.get(), eddsa.verify.get()) == 1 &&
+               EVP_DigestVerify(eddsa.scratch.get(), bytes(signature), signature.size(), bytes(input), input.size()) ==
+                   1;
+    }
+};
+
+[[noreturn]] void throw_unsigned() {
+    throw std::runtime_error("a signature cannot be made");
+}
+
+/// r‖s of a DER signature, each half at the width of the curve (RFC 7518 §3.4): leading zeros stay.
+std::string r_and_s(std::string_view der, std::size_t size) {
+    const unsigned char* position = bytes(der);
+    const openssl::EcdsaSignature parsed(d2i_ECDSA_SIG(nullptr, &position, static_cast<long>(der.size())));
+    std::string signature(size, '\0');
+    auto* const out = reinterpret_cast<unsigned char*>(signature.data());
+    const auto half = static_cast<int>(size / 2);
+    if (parsed == nullptr || BN_bn2binpad(ECDSA_SIG_get0_r(parsed.get()), out, half) != half ||
+        BN_bn2binpad(ECDSA_SIG_get0_s(parsed.get()), out + half, half) != half) {
+        throw_unsigned();
+    }
+    return signature;
+}
+
+struct Sign {
+    std::string_view input;
+    bool ecdsa;
+
+    std::string operator()(const std::monostate&) const { throw_unsigned(); }
+
+    std::string operator()(const PreparedHmac& hmac) const {
+        Tag tag;
+        if (!compute_mac(hmac, input, tag)) {
+            throw_unsigned();
+        }
+        return {reinterpret_cast<const char*>(tag.data()), hmac.size};
+    }
+
+    std::string operator()(const PreparedHashed& hashed) const {
+        Tag hash;
+        std::string signature(ecdsa ? DerSignature::max_size : hashed.signature_size, '\0');
+        std::size_t size = signature.size();
+        if (hashed.sign == nullptr || !compute_hash(hashed, input, hash) ||
+            EVP_PKEY_sign(hashed.sign.get(), reinterpret_cast<unsigned char*>(signature.data()), &size, hash.data(),
+                          hashed.hash_size) != 1) {
+            throw_unsigned();
+        }
+        signature.resize(size);
+        return ecdsa ? r_and_s(signature, hashed.signature_size) : signature;
+    }
+
+    std::string operator()(const PreparedEdDsa& eddsa) const {
+        std::string signature(eddsa.signature_size, '\0');
+        std::size_t size = signature.size();
+        if (eddsa.sign == nullptr || EVP_MD_CTX_copy_ex(eddsa.scratch.get(), eddsa.sign.get()) != 1 ||
+            EVP_DigestSign(eddsa.scratch.get(), reinterpret_cast<unsigned char*>(signature.data()), &size, bytes(input),
+                           input.size()) != 1 ||
+            size != signature.size()) {
+            throw_unsigned();
+        }
+        return signature;
+    }
+};
+
+}  // namespace
+
+bool signature_matches(const Key& key, Algorithm algorithm, std::string_view input, std::string_view signature) {
+    const openssl::ErrorQueueGuard guard;
+    const Key::Material& material = key.material();
+    return material.verifies.has(algorithm) && std::visit(Matches{input, signature, material.type == KeyType::ec},
+                                                          material.prepared[static_cast<std::size_t>(algorithm)]);
+}
+
+std::string sign(const Key& key, Algorithm algorithm, std::string_view input) {
+    const openssl::ErrorQueueGuard guard;
+    const Key::Material& material = key.material();
+    if (!material.signs.has(algorithm)) {
+        throw_unsigned();
+    }
+    return std::visit(Sign{input, material.type == KeyType::ec},
+                      material.prepared[static_cast<std::size_t>(algorithm)]);
+}
+
+bool equal_in_constant_time(std::string_view a, std::string_view b) noexcept {
+    return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+}  // namespace jwt

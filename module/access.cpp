@@ -1,0 +1,204 @@
+#include "access.hpp"
+
+#include "answer.hpp"
+#include "config.hpp"
+#include "guard.hpp"
+#include "judgement.hpp"
+#include "request_state.hpp"
+#include "text.hpp"
+#include "token_source.hpp"
+#include "worker.hpp"
+
+namespace ngx {
+
+namespace {
+
+bool names_method(const ngx_array_t& methods, std::string_view method) noexcept {
+    const auto* names = static_cast<const ngx_str_t*>(methods.elts);
+    for (ngx_uint_t i = 0; i < methods.nelts; ++i) {
+        if (view(names[i]) == method) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// A CORS preflight as the Fetch standard sends it.
+bool is_preflight(const ngx_http_request_t* r) {
+    return r->method == NGX_HTTP_OPTIONS && header_field(r, "Origin") &&
+           header_field(r, "Access-Control-Request-Method");
+}
+
+bool is_exempt(const ngx_http_request_t* r, const LocationConfig& config) {
+    return names_method(*config.exempt_methods, view(r->method_name)) ||
+           (names_method(*config.exempt_methods, "preflight") && is_preflight(r));
+}
+
+/// `if=`: empty and "0" mean no, as in nginx's own directives.
+tl::expected<bool, ngx_int_t> condition_holds(ngx_http_request_t* r, const Requirement& requirement) {
+    if (requirement.condition == nullptr) {
+        return true;
+    }
+    ngx_str_t value;
+    if (ngx_http_complex_value(r, requirement.condition, &value) != NGX_OK) {
+        return tl::make_unexpected(ngx_int_t{NGX_HTTP_INTERNAL_SERVER_ERROR});
+    }
+    return value.len != 0 && view(value) != "0";
+}
+
+Hook hook_of(jwt::Reason reason) noexcept {
+    switch (reason) {
+        case jwt::Reason::expired:
+            return Hook::expired_token;
+        case jwt::Reason::not_fresh:
+            return Hook::needs_fresh_token;
+        case jwt::Reason::revoked:
+            return Hook::revoked_token;
+        case jwt::Reason::verification_failed:
+            return Hook::token_verification_failed;
+        case jwt::Reason::user_lookup_failed:
+            return Hook::user_lookup_error;
+        case jwt::Reason::missing:
+            return Hook::unauthorized;
+        case jwt::Reason::invalid:
+        case jwt::Reason::unavailable:
+        case jwt::Reason::error:
+            break;
+    }
+    return Hook::invalid_token;
+}
+
+/// The hook's answer where the location has one for this denial.
+std::optional<tl::expected<Answer, HookFailure>> hook_answer(ngx_http_request_t* r, const LocationConfig& config,
+                                                             const Denial& denial) {
+    const bool ours_alone = denial.reason == jwt::Reason::unavailable || denial.reason == jwt::Reason::error;
+    const Hook hook = hook_of(denial.reason);
+    if (ours_alone || config.lua == nullptr || !config.lua->file.has(hook)) {
+        return std::nullopt;
+    }
+    LuaHost& lua = *worker().lua;
+    if (hook == Hook::invalid_token || hook == Hook::unauthorized) {
+        return lua.answer(r, config.lua->file, hook, denial.message);
+    }
+    return lua.answer(r, config.lua->file, hook, denial.header.value(), denial.payload.value());
+}
+
+/// In `satisfy any` another access handler may still let the request in, as long as one follows.
+bool others_may_allow(ngx_http_request_t* r) noexcept {
+    const auto* core = static_cast<ngx_http_core_loc_conf_t*>(ngx_http_get_module_loc_conf(r, ngx_http_core_module));
+    const auto* main = static_cast<ngx_http_core_main_conf_t*>(ngx_http_get_module_main_conf(r, ngx_http_core_module));
+    return r == r->main && core->satisfy == NGX_HTTP_SATISFY_ANY &&
+           main->phase_engine.handlers[r->phase_handler + 1].checker == ngx_http_core_access_phase;
+}
+
+void finalize_with(ngx_http_request_t* r, const Answer& answer) {
+    r->err_status = 0;  // an error page's own status must not dress up a refusal
+    ngx_http_finalize_request(r, send_answer(r, answer));
+}
+
+bool names_challenge(const Answer& answer) {
+    return std::any_of(answer.headers.begin(), answer.headers.end(),
+                       [](const auto& header) { return same_name(header.first, "WWW-Authenticate"); });
+}
+
+ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, const LocationConfig& config, const Denial& denial) {
+    state.refuse(r, denial.reason, denial.message);
+    log(r->connection->log, NGX_LOG_INFO, "jwt: token " + std::string(word(denial.reason)) + ": ", denial.message);
+    if (others_may_allow(r)) {
+        add_challenge(r, denial);
+        return NGX_HTTP_UNAUTHORIZED;
+    }
+    auto custom = hook_answer(r, config, denial);
+    if (custom && !*custom) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    const Answer answer = custom ? std::move(**custom) : default_answer(r, denial);
+    if (answer.status == NGX_HTTP_UNAUTHORIZED && !names_challenge(answer)) {
+        add_challenge(r, denial);
+    }
+    if (!custom && has_error_page(r, answer.status)) {
+        return static_cast<ngx_int_t>(answer.status);
+    }
+    finalize_with(r, answer);
+    return NGX_DONE;
+}
+
+void body_is_read(ngx_http_request_t* r) noexcept {
+    r->preserve_body = 1;  // the upstream gets it too
+    r->write_event_handler = ngx_http_core_run_phases;
+    ngx_http_core_run_phases(r);
+}
+
+ngx_int_t read_body(ngx_http_request_t* r, RequestState& state) {
+    state.body_asked_for = true;
+    const ngx_int_t rc = ngx_http_read_client_request_body(r, body_is_read);
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+    ngx_http_finalize_request(r, NGX_DONE);  // gives back the reference that reading took
+    return NGX_DONE;
+}
+
+ngx_int_t run(ngx_http_request_t* r) {
+    const LocationConfig& config = location_config(r);
+    if (config.required == nullptr || !config.required->on) {
+        return NGX_DECLINED;
+    }
+    const Requirement& requirement = *config.required;
+    RequestState& state = RequestState::of(r);
+    state.begin(r);
+    if (is_exempt(r, config)) {
+        return NGX_DECLINED;
+    }
+    const auto applies = condition_holds(r, requirement);
+    if (!applies) {
+        return applies.error();
+    }
+    if (!*applies) {
+        return NGX_DECLINED;
+    }
+    const TokenLocations& locations =
+        requirement.locations.count != 0 ? requirement.locations : *config.token_locations;
+    const bool body_is_here = r->request_body != nullptr;
+    Search search = find_token(r, config, locations, requirement.use == jwt::TokenUse::refresh, body_is_here);
+    if (std::holds_alternative<NeedsBody>(search)) {
+        return read_body(r, state);
+    }
+    if (const auto* nothing = std::get_if<NoToken>(&search)) {
+        if (requirement.optional) {
+            state.refuse(r, jwt::Reason::missing, nothing->message);
+            return NGX_DECLINED;
+        }
+        return refuse(r, state, config, {jwt::Reason::missing, nothing->message, std::nullopt, std::nullopt});
+    }
+    if (const auto* bad = std::get_if<BadToken>(&search)) {
+        return refuse(r, state, config, {bad->reason, bad->message, std::nullopt, std::nullopt});
+    }
+    const FoundToken& found = std::get<FoundToken>(search);
+    Judgement judgement = judge(r, config, requirement, found);
+    if (auto* accepted = std::get_if<Accepted>(&judgement)) {
+        state.accept(r, std::move(accepted->token), *config.policy, found.location, std::move(accepted->user));
+        return NGX_OK;
+    }
+    if (const auto* denied = std::get_if<Denied>(&judgement)) {
+        return refuse(r, state, config, denied->denial);
+    }
+    state.refuse(r, jwt::Reason::error, "Token cannot be verified");
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+ngx_int_t guarded_run(ngx_http_request_t* r) noexcept {
+    return guarded(r->connection->log, ngx_int_t{NGX_HTTP_INTERNAL_SERVER_ERROR}, [r] { return run(r); });
+}
+
+}  // namespace
+
+ngx_int_t judge_request(ngx_http_request_t* r) noexcept {
+    return guarded_run(r);
+}
+
+ngx_int_t judge_subrequest(ngx_http_request_t* r) noexcept {
+    return r == r->main ? NGX_DECLINED : guarded_run(r);
+}
+
+}  // namespace ngx

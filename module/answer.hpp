@@ -1,0 +1,28 @@
+#pragma once
+
+#include "ngx.hpp"
+
+#include <string>
+
+#include "lua_host.hpp"
+#include "request_state.hpp"
+
+namespace ngx {
+
+/// The module's own answer to a denial (DESIGN, default answers): JSON with one sentence.
+[[nodiscard]] Answer default_answer(const ngx_http_request_t* r, const Denial& denial);
+
+/// Adds the challenge of RFC 6750 §3 that every 401 carries; the error code only where a token was sent.
+void add_challenge(ngx_http_request_t* r, const Denial& denial);
+
+/// Whether error_page speaks for this status in the request's location.
+[[nodiscard]] bool has_error_page(ngx_http_request_t* r, ngx_uint_t status) noexcept;
+
+/// Sends an answer in place of the location's content, the request's body thrown away. The result is for
+/// ngx_http_finalize_request.
+[[nodiscard]] ngx_int_t send_answer(ngx_http_request_t* r, const Answer& answer);
+
+/// Adds a response header line. Throws std::bad_alloc.
+ngx_table_elt_t& add_header(ngx_http_request_t* r, std::string_view name, std::string_view value);
+
+}  // namespace ngx

@@ -1,0 +1,45 @@
+#include "config.hpp"
+
+#include <openssl/crypto.h>
+
+#include "guard.hpp"
+
+namespace ngx {
+
+Origin Origin::here(const ngx_conf_t* cf) noexcept {
+    if (cf->conf_file == nullptr) {
+        return {};
+    }
+    return {cf->conf_file->file.name, cf->conf_file->line};
+}
+
+char* config_error(ngx_conf_t* cf, const Origin& origin, std::string_view sentence) noexcept {
+    ngx_str_t text = str(sentence);
+    if (origin.line == 0) {  // from the command line
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "%V in command line", &text);
+    } else {
+        ngx_str_t file = origin.file;
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "%V in %V:%ui", &text, &file, origin.line);
+    }
+    return static_cast<char*>(NGX_CONF_ERROR);
+}
+
+char* config_error(ngx_conf_t* cf, std::string_view sentence) noexcept {
+    return config_error(cf, Origin::here(cf), sentence);
+}
+
+std::string_view name(TokenLocation location) noexcept {
+    switch (location) {
+        case TokenLocation::headers:
+            return "headers";
+        case TokenLocation::cookies:
+            return "cookies";
+        case TokenLocation::query_string:
+            return "query_string";
+        case TokenLocation::json:
+            return "json";
+    }
+    return {};
+}
+
+}  // namespace ngx

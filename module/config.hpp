@@ -1,0 +1,184 @@
+#pragma once
+
+#include "ngx.hpp"
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "../core/algorithm.hpp"
+#include "../core/key.hpp"
+#include "../core/policy.hpp"
+#include "lua_host.hpp"
+
+namespace ngx {
+
+/// Where a directive stands, for mistakes that are found when configurations are merged.
+struct Origin {
+    ngx_str_t file{};
+    ngx_uint_t line = 0;
+
+    [[nodiscard]] static Origin here(const ngx_conf_t* cf) noexcept;
+};
+
+/// Reports a mistake as nginx does, with the file and line of `origin`. Always NGX_CONF_ERROR.
+char* config_error(ngx_conf_t* cf, const Origin& origin, std::string_view sentence) noexcept;
+/// At the directive that is being read.
+char* config_error(ngx_conf_t* cf, std::string_view sentence) noexcept;
+
+enum class TokenLocation : std::uint8_t { headers, cookies, query_string, json };
+
+[[nodiscard]] std::string_view name(TokenLocation location) noexcept;
+
+/// Places in the order in which they are searched.
+struct TokenLocations {
+    std::array<TokenLocation, 4> order{};
+    std::uint8_t count = 0;
+
+    [[nodiscard]] const TokenLocation* begin() const noexcept { return order.data(); }
+    [[nodiscard]] const TokenLocation* end() const noexcept { return order.data() + count; }
+};
+
+/// One `jwt_required`.
+struct Requirement {
+    bool on = true;
+    bool optional = false;
+    bool fresh = false;
+    bool check_revocation = true;
+    jwt::TokenUse use = jwt::TokenUse::access;
+    TokenLocations locations;                       // none: those of jwt_token_location
+    ngx_http_complex_value_t* condition = nullptr;  // `if=`
+    Origin origin;
+};
+
+/// The key directives of one level, as read. Inherited as a whole.
+struct KeySources {
+    enum class Kind : std::uint8_t { secret, public_key, private_key };
+    struct Source {
+        Kind kind;
+        std::string name;    // of the directive, with its file: `jwt_public_key "rsa.pem"`
+        std::string secret;  // of Kind::secret
+        jwt::KeySet keys;    // of the others
+        Origin origin;
+    };
+    std::vector<Source> sources;
+
+    ~KeySources();
+};
+
+/// Keys as requests use them.
+struct Keys {
+    jwt::KeySet verifying;
+    std::shared_ptr<const jwt::Key> signer;  // of jwt_algorithm; may be null
+};
+
+/// A hooks file as a location uses it: the file is loaded in every worker under the same index.
+struct LuaBinding {
+    LuaFile file;
+    std::string path;
+};
+
+/// http{} alone.
+struct MainConfig {
+    LuaLimits* lua_limits;
+    ngx_array_t variables;  // ngx_uint_t: indices of our variables, whose values end when a request is judged anew
+    struct LuaFiles* lua;   // what is to be loaded
+};
+
+struct LuaFileSpec {
+    std::string path;
+    std::string search_path;
+};
+
+/// All hooks files of a configuration in loading order, their sources, and, while configuration is read, the host that
+/// checks them.
+struct LuaFiles {
+    std::vector<LuaFileSpec> files;
+    LuaSources sources;
+    std::unique_ptr<LuaHost> checker;
+};
+
+/// Cookie directives of one kind of token.
+struct CookieConfig {
+    ngx_str_t name;
+    ngx_str_t path;
+    ngx_str_t csrf_header_name;
+    ngx_str_t csrf_field_name;
+    ngx_str_t csrf_cookie_name;
+    ngx_str_t csrf_cookie_path;
+};
+
+/// What `location` blocks say. Plain, as nginx's slot setters need it; requests see it as const.
+struct LocationConfig {
+    const Requirement* required;
+
+    const TokenLocations* token_locations;
+    ngx_str_t header_name;
+    ngx_str_t header_type;
+    ngx_str_t query_string_name;
+    ngx_str_t query_string_value_prefix;
+    ngx_str_t json_key;
+    ngx_str_t refresh_json_key;
+
+    CookieConfig access_cookie;
+    CookieConfig refresh_cookie;
+    ngx_flag_t cookie_secure;
+    ngx_str_t cookie_domain;
+    ngx_str_t cookie_samesite;
+    ngx_flag_t session_cookie;
+    ngx_flag_t cookie_csrf_protect;
+    ngx_flag_t csrf_in_cookies;
+    ngx_flag_t csrf_check_form;
+    ngx_array_t* csrf_methods;  // ngx_str_t
+
+    ngx_uint_t algorithm;  // a jwt::Algorithm
+    const jwt::AlgorithmSet* decode_algorithms;
+    KeySources* key_sources;
+    const Keys* keys;
+
+    ngx_array_t* decode_audience;  // ngx_str_t, as the others
+    ngx_array_t* decode_issuer;
+    ngx_array_t* encode_audience;
+    ngx_str_t encode_issuer;
+    time_t decode_leeway;
+    ngx_flag_t encode_nbf;
+    ngx_str_t identity_claim;
+    ngx_flag_t verify_sub;
+    const jwt::Policy* policy;
+    ngx_str_t error_message_key;
+    time_t access_token_expires;  // 0: never
+    time_t refresh_token_expires;
+
+    ngx_array_t* exempt_methods;  // ngx_str_t; "preflight" has its own meaning
+    ngx_str_t realm;
+
+    ngx_str_t lua_file;
+    ngx_str_t lua_path;
+    Origin* lua_origin;
+    const LuaBinding* lua;
+    ngx_str_t handler;
+    Origin* handler_origin;
+};
+
+[[nodiscard]] inline const LocationConfig& location_config(const ngx_http_request_t* r) noexcept {
+    return *static_cast<const LocationConfig*>(ngx_http_get_module_loc_conf(r, ngx_http_jwt_module));
+}
+
+[[nodiscard]] inline const MainConfig& main_config(const ngx_http_request_t* r) noexcept {
+    return *static_cast<const MainConfig*>(ngx_http_get_module_main_conf(r, ngx_http_jwt_module));
+}
+
+[[nodiscard]] inline const CookieConfig& cookie_config(const LocationConfig& config, bool refresh) noexcept {
+    return refresh ? config.refresh_cookie : config.access_cookie;
+}
+
+/// The command table and the life of configurations, for the module's definition.
+extern ngx_command_t directives[];
+void* create_main_config(ngx_conf_t* cf) noexcept;
+void* create_location_config(ngx_conf_t* cf) noexcept;
+char* merge_location_config(ngx_conf_t* cf, void* parent, void* child) noexcept;
+
+}  // namespace ngx

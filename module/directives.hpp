@@ -1,0 +1,49 @@
+#pragma once
+
+#include "config.hpp"
+
+#include <span>
+#include <string>
+#include <string_view>
+
+// What the readers of directives share. They may throw std::bad_alloc: the command table guards them.
+
+namespace ngx {
+
+/// The words of the directive that is being read, its name first.
+[[nodiscard]] inline std::span<ngx_str_t> words(const ngx_conf_t* cf) noexcept {
+    return {static_cast<ngx_str_t*>(cf->args->elts), cf->args->nelts};
+}
+
+[[nodiscard]] inline std::string quoted(std::string_view text) {
+    return "\"" + std::string(text) + "\"";
+}
+
+[[nodiscard]] inline std::string directive(const ngx_command_t* cmd) {
+    return std::string(view(cmd->name));
+}
+
+[[nodiscard]] inline LocationConfig& location_config(void* conf) noexcept {
+    return *static_cast<LocationConfig*>(conf);
+}
+
+/// nginx completes the sentence: `"NAME" directive is duplicate`.
+[[nodiscard]] inline char* is_duplicate() noexcept {
+    return const_cast<char*>("is duplicate");
+}
+
+[[nodiscard]] inline char* failed() noexcept {
+    return static_cast<char*>(NGX_CONF_ERROR);
+}
+
+/// A path of the configuration, relative to its folder.
+[[nodiscard]] std::string full_path(ngx_conf_t* cf, std::string_view path);
+
+/// Adds one place to search for tokens; an error sentence where that is none or comes twice.
+[[nodiscard]] std::optional<std::string> add_location(TokenLocations& locations, std::string_view text);
+
+char* set_required(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_secret_key(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_key_file(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+
+}  // namespace ngx

@@ -1,0 +1,168 @@
+#include "directives.hpp"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include "../core/base64url.hpp"
+#include "guard.hpp"
+
+// Secrets and key files, read and checked at their own line.
+
+namespace ngx {
+
+std::string full_path(ngx_conf_t* cf, std::string_view path) {
+    ngx_str_t full = copy_to_pool(cf->pool, path);
+    full.data = static_cast<u_char*>(ngx_pnalloc(cf->pool, path.size() + 1));
+    if (full.data == nullptr) {
+        throw std::bad_alloc();
+    }
+    *ngx_cpymem(full.data, path.data(), path.size()) = '\0';
+    if (ngx_conf_full_name(cf->cycle, &full, 1) != NGX_OK) {
+        throw std::bad_alloc();
+    }
+    return std::string(view(full));
+}
+
+namespace {
+
+constexpr std::size_t max_key_file = 1024 * 1024;
+
+tl::expected<std::string, std::string> read_file(const std::string& path) {
+    errno = 0;
+    std::ifstream file(path, std::ios::binary);
+    std::string text{std::istreambuf_iterator<char>(file), {}};
+    if (!file.is_open() || file.bad()) {
+        const ngx_err_t code = errno;
+        return tl::make_unexpected("cannot be read (" + std::to_string(code) + ": " + std::string(strerror(code)) +
+                                   ")");
+    }
+    if (text.size() > max_key_file) {
+        return tl::make_unexpected(std::string("is larger than 1m, which no key file is"));
+    }
+    return text;
+}
+
+KeySources& key_sources(ngx_conf_t* cf, LocationConfig& config) {
+    if (config.key_sources == nullptr) {
+        config.key_sources = make_in_pool<KeySources>(cf->pool);
+    }
+    return *config.key_sources;
+}
+
+std::optional<std::string> decode_hex(std::string_view text) {
+    const auto digit = [](char c) {
+        return c >= '0' && c <= '9'   ? c - '0'
+               : c >= 'a' && c <= 'f' ? c - 'a' + 10
+               : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                      : -1;
+    };
+    if (text.size() % 2 != 0) {
+        return std::nullopt;
+    }
+    std::string bytes;
+    for (std::size_t i = 0; i < text.size(); i += 2) {
+        if (digit(text[i]) < 0 || digit(text[i + 1]) < 0) {
+            return std::nullopt;
+        }
+        bytes.push_back(static_cast<char>(digit(text[i]) * 16 + digit(text[i + 1])));
+    }
+    return bytes;
+}
+
+/// The secret that a word stands for; an error sentence, which never repeats it.
+tl::expected<std::string, std::string> read_secret(ngx_conf_t* cf, std::string_view word) {
+    if (word.starts_with("file:")) {
+        const std::string path = full_path(cf, word.substr(5));
+        auto text = read_file(path);
+        if (!text) {
+            return tl::make_unexpected("secret file " + quoted(path) + " " + text.error());
+        }
+        if (!text->empty() && text->back() == '\n') {  // what an editor or echo adds
+            text->pop_back();
+            if (!text->empty() && text->back() == '\r') {
+                text->pop_back();
+            }
+        }
+        return *text;
+    }
+    if (word.starts_with("env:")) {
+        const std::string variable(word.substr(4));
+        const char* value = std::getenv(variable.c_str());
+        if (value == nullptr) {
+            return tl::make_unexpected("environment variable " + quoted(variable) + " of jwt_secret_key is not set");
+        }
+        return std::string(value);
+    }
+    if (word.starts_with("base64url:")) {
+        auto bytes = jwt::base64url::decode(word.substr(10));
+        if (!bytes) {
+            return tl::make_unexpected(
+                std::string("the secret behind \"base64url:\" is not base64url without padding (RFC 7515 §2)"));
+        }
+        return *bytes;
+    }
+    if (word.starts_with("hex:")) {
+        auto bytes = decode_hex(word.substr(4));
+        if (!bytes) {
+            return tl::make_unexpected(std::string("the secret behind \"hex:\" is not pairs of hexadecimal digits"));
+        }
+        return *bytes;
+    }
+    return std::string(word);
+}
+
+}  // namespace
+
+char* set_secret_key(ngx_conf_t* cf, ngx_command_t*, void* conf) {
+    KeySources& keys = key_sources(cf, location_config(conf));
+    auto secret = read_secret(cf, view(words(cf)[1]));
+    if (!secret) {
+        return config_error(cf, secret.error());
+    }
+    // What no algorithm takes is found here, at its line; which algorithms it is for is known when all is read.
+    if (const auto key = jwt::Key::from_secret(*secret, {jwt::Algorithm::hs256}); !key) {
+        return config_error(cf, "jwt_secret_key " + key.error().message);
+    }
+    keys.sources.push_back({KeySources::Kind::secret, "jwt_secret_key", std::move(*secret), {}, Origin::here(cf)});
+    return NGX_CONF_OK;
+}
+
+char* set_key_file(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
+    KeySources& keys = key_sources(cf, location_config(conf));
+    const bool is_private = directive(cmd) == "jwt_private_key";
+    const std::string path = full_path(cf, view(words(cf)[1]));
+    const std::string called = directive(cmd) + " " + quoted(path);
+    const auto text = read_file(path);
+    if (!text) {
+        return config_error(cf, called + " " + text.error());
+    }
+    std::vector<std::string> complaints;
+    auto set = jwt::KeySet::from_text(*text, &complaints);
+    if (!set) {
+        return config_error(cf, called + " " + set.error().message);
+    }
+    for (const std::string& complaint : complaints) {
+        log(cf->log, NGX_LOG_WARN, called + ": ", complaint);
+    }
+    bool signs = false;
+    for (const auto& key : set->keys()) {
+        signs = signs || !key->signs().empty();
+        if (!is_private && key->symmetric()) {
+            return config_error(cf, called + " holds a secret, which is no public key: write jwt_private_key");
+        }
+    }
+    if (is_private && !signs) {
+        return config_error(cf, called + " holds no private key: write jwt_public_key for keys that only verify");
+    }
+    keys.sources.push_back({is_private ? KeySources::Kind::private_key : KeySources::Kind::public_key,
+                            called,
+                            {},
+                            std::move(*set),
+                            Origin::here(cf)});
+    return NGX_CONF_OK;
+}
+
+}  // namespace ngx

@@ -1,0 +1,149 @@
+#include "issuing.hpp"
+
+#include <cmath>
+
+#include "../core/issuer.hpp"
+#include "config.hpp"
+#include "worker.hpp"
+
+namespace ngx {
+
+namespace {
+
+using jwt::json::Value;
+using Sentence = std::string;
+
+constexpr double max_lifetime = 9e9;  // seconds; keeps exp within what every reader of it can hold
+
+jwt::Members members_of(std::optional<Value> object) {
+    jwt::Members members;
+    if (object) {
+        object->each_member(
+            [&](std::string_view name, Value value) { members.emplace_back(std::string(name), value.text()); });
+    }
+    return members;
+}
+
+/// Seconds from a number, or from a text in nginx's time format.
+std::optional<std::chrono::seconds> seconds_of(Value value) {
+    if (const auto number = value.number()) {
+        return std::isfinite(*number) && std::abs(*number) <= max_lifetime
+                   ? std::optional(std::chrono::seconds(static_cast<std::int64_t>(std::floor(*number))))
+                   : std::nullopt;
+    }
+    if (const auto text = value.string()) {
+        ngx_str_t word = str(*text);
+        const ngx_int_t parsed = ngx_parse_time(&word, 1);
+        return parsed == NGX_ERROR ? std::nullopt : std::optional(std::chrono::seconds(parsed));
+    }
+    return std::nullopt;
+}
+
+std::optional<Sentence> read_lifetime(const LocationConfig& config, std::optional<Value> asked,
+                                      jwt::TokenRequest& token) {
+    if (!asked || asked->type() == jwt::json::Type::null) {
+        const time_t configured = token.type == "refresh" ? config.refresh_token_expires : config.access_token_expires;
+        token.expires_in = configured == 0 ? std::nullopt : std::optional(std::chrono::seconds(configured));
+        return std::nullopt;
+    }
+    if (asked->boolean() == std::optional(false)) {
+        return std::nullopt;  // never
+    }
+    token.expires_in = seconds_of(*asked);
+    return token.expires_in
+               ? std::nullopt
+               : std::optional<Sentence>("expires_delta takes seconds, a time as in \"30d\", or false for never");
+}
+
+std::optional<Sentence> read_fresh(std::optional<Value> asked, jwt::TokenRequest& token) {
+    if (!asked || asked->type() == jwt::json::Type::null) {
+        return std::nullopt;
+    }
+    if (const auto flag = asked->boolean()) {
+        token.fresh = *flag;
+        return std::nullopt;
+    }
+    const auto duration = seconds_of(*asked);
+    if (!duration) {
+        return "fresh takes true, false, or for how long: seconds or a time as in \"10m\"";
+    }
+    token.fresh = *duration;
+    return std::nullopt;
+}
+
+tl::expected<jwt::TokenRequest, Sentence> token_request(const LocationConfig& config, Value asked) {
+    jwt::TokenRequest token;
+    token.type = std::string(asked.member("type")->string().value_or("access"));
+    token.identity_claim = config.policy->identity_claim;
+    const auto identity = asked.member("identity");
+    token.identity = identity ? identity->text() : "null";
+    token.not_before = config.encode_nbf != 0;
+    token.csrf = config.cookie_csrf_protect != 0;
+    if (config.encode_audience != nullptr) {
+        const auto* audience = static_cast<const ngx_str_t*>(config.encode_audience->elts);
+        for (ngx_uint_t i = 0; i < config.encode_audience->nelts; ++i) {
+            token.audience.emplace_back(view(audience[i]));
+        }
+    }
+    if (config.encode_issuer.len != 0) {
+        token.issuer = std::string(view(config.encode_issuer));
+    }
+    token.claims = members_of(asked.member("claims"));
+    token.headers = members_of(asked.member("headers"));
+    if (auto problem = read_lifetime(config, asked.member("expires_delta"), token)) {
+        return tl::make_unexpected(std::move(*problem));
+    }
+    if (auto problem = read_fresh(asked.member("fresh"), token)) {
+        return tl::make_unexpected(std::move(*problem));
+    }
+    return token;
+}
+
+/// The location's signing key, or that of a hook's text.
+tl::expected<std::shared_ptr<const jwt::Key>, Sentence> signing_key(const LocationConfig& config,
+                                                                    std::optional<Value> text) {
+    const auto algorithm = static_cast<jwt::Algorithm>(config.algorithm);
+    const std::string called(jwt::name(algorithm));
+    if (text && text->string()) {
+        const auto keys = worker().hook_keys.find(*text->string(), {algorithm});
+        if (!keys) {
+            return tl::make_unexpected("the key that encode_key returned " + keys.error());
+        }
+        if (auto key = (*keys)->signer(algorithm)) {
+            return key;
+        }
+        return tl::make_unexpected("the key that encode_key returned does not sign with jwt_algorithm " + called);
+    }
+    if (config.keys == nullptr || config.keys->signer == nullptr) {
+        return tl::make_unexpected(
+            "no key signs with jwt_algorithm " + called +
+            ": write jwt_secret_key or jwt_private_key into the location or around it, or a hook \"encode_key\"");
+    }
+    return config.keys->signer;
+}
+
+}  // namespace
+
+tl::expected<std::string, std::string> make_token(ngx_http_request_t* r, std::string_view request) {
+    const LocationConfig& config = location_config(r);
+    jwt::json::Document document;
+    const auto asked = worker().parser.parse_object(request, document);
+    if (!asked || !asked->member("type")) {
+        return tl::make_unexpected(std::string("a token request is an object with a type"));
+    }
+    auto token = token_request(config, *asked);
+    if (!token) {
+        return tl::make_unexpected(std::move(token.error()));
+    }
+    const auto key = signing_key(config, asked->member("key"));
+    if (!key) {
+        return tl::make_unexpected(key.error());
+    }
+    auto text = jwt::issue(*token, **key, static_cast<jwt::Algorithm>(config.algorithm), now());
+    if (!text) {
+        return tl::make_unexpected(std::move(text.error().message));
+    }
+    return std::move(*text);
+}
+
+}  // namespace ngx

@@ -1,0 +1,416 @@
+#include "lua_host.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "guard.hpp"
+#include "lua_state.hpp"
+
+namespace ngx {
+
+namespace {
+
+// How much Lua code may hold on to between calls, in calls' worth, before its state is made anew.
+constexpr std::size_t kept_calls = 4;
+
+void* allocate(void* state, void* block, std::size_t old_size, std::size_t new_size) {
+    return static_cast<LuaState*>(state)->budget.allocate(block, old_size, new_size);
+}
+
+int slot(LuaSlot which) noexcept {
+    return static_cast<int>(which);
+}
+
+/// The message handler of every call: the frames are still there.
+int report_error(lua_State* lua) {
+    LuaReport& report = LuaState::of(lua).report;
+    if (lua_type(lua, 1) == LUA_TSTRING || lua_type(lua, 1) == LUA_TNUMBER) {
+        report.set_message(text_at(lua, 1));
+    } else {
+        std::snprintf(report.message.data(), report.message.size(), "the error is %s", type_with_article(lua, 1));
+    }
+    lua_Debug frame{};
+    std::size_t size = 0;
+    for (int level = 1; lua_getstack(lua, level, &frame) != 0 && size + 1 < report.trace.size(); ++level) {
+        if (lua_getinfo(lua, "Sln", &frame) == 0 || frame.currentline <= 0) {
+            continue;
+        }
+        const int written = std::snprintf(report.trace.data() + size, report.trace.size() - size, "%s%s:%d%s%s",
+                                          size == 0 ? "" : " < ", frame.short_src, frame.currentline,
+                                          frame.name == nullptr ? "" : " in ", frame.name == nullptr ? "" : frame.name);
+        size += written > 0 ? static_cast<std::size_t>(written) : 0;
+        if (level > 20) {
+            break;
+        }
+    }
+    return 1;
+}
+
+/// The one place where a file's function is called.
+int run_call(lua_State* lua) {
+    LuaCall& call = *LuaState::of(lua).call;
+    const int first = lua_gettop(lua) + 1;
+    call.push(lua, call);
+    lua_call(lua, lua_gettop(lua) - first, LUA_MULTRET);
+    call.returned = true;
+    call.take(lua, call, first);
+    return 0;
+}
+
+int set_up(lua_State* lua) {
+    lua_pushcfunction(lua, report_error);
+    lua_rawseti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::report_error));
+    lua_pushcfunction(lua, run_call);
+    lua_rawseti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::run_call));
+    open_libraries(lua);
+    open_json(lua);
+    open_request(lua);
+    open_api(lua);
+    open_print(lua);
+    return 0;
+}
+
+int collect_garbage(lua_State* lua) {
+    lua_gc(lua, LUA_GCCOLLECT, 0);
+    return 0;
+}
+
+void push_hook(lua_State* lua, const LuaCall& call) {
+    push_file_slot(lua, call.file, static_cast<int>(call.hook) + 1);
+}
+
+void push_reason(lua_State* lua, LuaCall& call) {
+    push_hook(lua, call);
+    push_text(lua, call.reason);
+}
+
+/// What a token leaves out is told to hooks as what it means.
+void set_default(lua_State* lua, const char* name, const char* text) {
+    lua_getfield(lua, -1, name);
+    const bool absent = lua_isnil(lua, -1);
+    lua_pop(lua, 1);
+    if (!absent) {
+        return;
+    }
+    if (text == nullptr) {
+        lua_pushboolean(lua, 0);
+    } else {
+        lua_pushstring(lua, text);
+    }
+    lua_setfield(lua, -2, name);
+}
+
+void push_token(lua_State* lua, LuaCall& call) {
+    const JsonNode* nodes = LuaState::of(lua).nodes.data();
+    push_hook(lua, call);
+    push_json(lua, nodes);
+    push_json(lua, nodes + call.payload_node);
+    if (call.hook != Hook::decode_key && lua_istable(lua, -1)) {
+        set_default(lua, "type", "access");
+        set_default(lua, "fresh", nullptr);
+    }
+}
+
+void push_handler(lua_State* lua, LuaCall& call) {
+    push_file_slot(lua, call.file, static_cast<int>(FileSlot::handlers));
+    push_text(lua, call.name);
+    lua_rawget(lua, -2);
+    lua_remove(lua, -2);
+    if (!lua_isfunction(lua, -1)) {
+        luaL_error(lua, "there is no such handler");
+    }
+    push_request(lua);
+}
+
+LuaCall hook_call(ngx_http_request_t* r, const LuaFile& file, Hook hook) {
+    LuaCall call;
+    call.r = r;
+    call.file = file.index;
+    call.kind = "hook";
+    call.name = name(hook);
+    call.hook = hook;
+    return call;
+}
+
+void add_token(LuaState& state, LuaCall& call, jwt::json::Value header, jwt::json::Value payload) {
+    state.nodes.clear();
+    append_nodes(state.nodes, header);
+    call.payload_node = state.nodes.size();
+    append_nodes(state.nodes, payload);
+    call.push = push_token;
+}
+
+/// "hook NAME of "FILE" failed: …", with the way there.
+void log_failure(const LuaState& state, const LuaCall& call) {
+    const std::string_view message = state.report.message.data();
+    std::string line = "jwt: ";
+    line += call.kind;
+    line += ' ';
+    line += call.name;
+    line += " of \"" + (call.file < state.sources.size() ? state.sources[call.file].path : std::string()) + "\" ";
+    line += call.returned && message.substr(0, 8) == "returned" ? "" : "failed: ";
+    line += message;
+    if (state.report.trace[0] != '\0') {
+        line += ", traceback: ";
+        line += state.report.trace.data();
+    }
+    log(call.r->connection->log, NGX_LOG_ERR, line);
+}
+
+tl::expected<void, HookFailure> finish(LuaState& state, LuaCall& call) {
+    const bool good = state.run(call);
+    if (!good) {
+        log_failure(state, call);
+    }
+    state.tidy();
+    if (!good) {
+        return tl::unexpected(HookFailure{});
+    }
+    return {};
+}
+
+}  // namespace
+
+std::string_view name(Hook hook) noexcept {
+    switch (hook) {
+        case Hook::expired_token:
+            return "expired_token";
+        case Hook::needs_fresh_token:
+            return "needs_fresh_token";
+        case Hook::revoked_token:
+            return "revoked_token";
+        case Hook::token_verification_failed:
+            return "token_verification_failed";
+        case Hook::user_lookup_error:
+            return "user_lookup_error";
+        case Hook::invalid_token:
+            return "invalid_token";
+        case Hook::unauthorized:
+            return "unauthorized";
+        case Hook::token_in_blocklist:
+            return "token_in_blocklist";
+        case Hook::token_verification:
+            return "token_verification";
+        case Hook::user_lookup:
+            return "user_lookup";
+        case Hook::user_identity:
+            return "user_identity";
+        case Hook::additional_claims:
+            return "additional_claims";
+        case Hook::additional_headers:
+            return "additional_headers";
+        case Hook::decode_key:
+            return "decode_key";
+        case Hook::encode_key:
+            return "encode_key";
+    }
+    std::abort();
+}
+
+void LuaReport::set_message(std::string_view text) noexcept {
+    const std::size_t size = std::min(text.size(), message.size() - 1);
+    std::memcpy(message.data(), text.data(), size);
+    message[size] = '\0';
+}
+
+LuaState& LuaState::of(lua_State* lua) noexcept {
+    void* state = nullptr;
+    static_cast<void>(lua_getallocf(lua, &state));
+    return *static_cast<LuaState*>(state);
+}
+
+ngx_log_t* LuaState::log() const noexcept {
+    return call != nullptr && call->r != nullptr ? call->r->connection->log : ngx_cycle->log;
+}
+
+bool LuaState::open() {
+    close();
+    lua = lua_newstate(allocate, this);
+    if (lua == nullptr) {
+        report.set_message("Lua cannot be started: not enough memory");
+        return false;
+    }
+    // Compiled code runs no hooks, so nothing could stop it.
+    luaJIT_setmode(lua, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+    install_budget(lua);
+    if (lua_cpcall(lua, set_up, nullptr) != 0) {
+        report.set_message(text_at(lua, -1));
+        close();
+        return false;
+    }
+    memory_after_load = budget.memory_used();
+    return true;
+}
+
+void LuaState::close() noexcept {
+    if (lua != nullptr) {
+        lua_close(lua);
+        lua = nullptr;
+    }
+}
+
+bool LuaState::run(LuaCall& next) {
+    report.clear();
+    if (call != nullptr || lua == nullptr) {
+        report.set_message(lua == nullptr ? "Lua could not be started anew" : "another call is still running");
+        return false;
+    }
+    call = &next;
+    ++generation;
+    lua_settop(lua, 0);
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::report_error));
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::run_call));
+    budget.begin(lua);
+    const int status = lua_pcall(lua, 0, 0, 1);
+    budget.end();
+    call = nullptr;
+    if (budget.exhausted()) {
+        // Whatever came back: an author's pcall may have turned the error into a result.
+        std::snprintf(report.message.data(), report.message.size(),
+                      budget.out_of_time() ? "%.*s: stopped after %zu ms of CPU time"
+                                           : "%.*s: stopped after %zu steps (jwt_lua_limit steps=)",
+                      static_cast<int>(budget.where().size()), budget.where().data(),
+                      budget.out_of_time() ? static_cast<std::size_t>(limits.time.count()) : limits.steps);
+    } else if (status == LUA_ERRMEM) {
+        std::snprintf(report.message.data(), report.message.size(),
+                      "it needs more than %zu bytes of memory (jwt_lua_limit memory=)", limits.memory);
+    } else if (status == LUA_ERRERR && report.message[0] == '\0') {
+        report.set_message("error in error handling");
+    }
+    lua_settop(lua, 0);
+    return status == 0 && !budget.exhausted();
+}
+
+void LuaState::tidy() {
+    const std::size_t ceiling = memory_after_load + kept_calls * limits.memory;
+    if (lua == nullptr || (!budget.memory_refused() && budget.memory_used() <= ceiling)) {
+        return;
+    }
+    static_cast<void>(lua_cpcall(lua, collect_garbage, nullptr));
+    lua_settop(lua, 0);
+    if (budget.memory_used() <= ceiling) {
+        return;
+    }
+    ngx::log(log(), NGX_LOG_WARN, "jwt: Lua code keeps more and more memory: its files are loaded anew");
+    bool good = open();
+    for (std::size_t i = 0; good && i < sources.size(); ++i) {
+        good = load(i);
+    }
+    if (!good) {
+        close();  // every later call fails
+        ngx::log(log(), NGX_LOG_ERR, "jwt: Lua files cannot be loaded anew: ", report.message.data());
+    }
+}
+
+bool LuaState::load(std::size_t index) {
+    LuaSource& source = sources[index];
+    const auto contents = texts->read(source.path);
+    if (!contents) {
+        report.set_message(contents.error());
+        return false;
+    }
+    LuaCall load_call;
+    load_call.file = index;
+    load_call.reason = *contents;
+    load_call.push = push_file;
+    load_call.take = take_file;
+    loading = true;
+    const bool good = run(load_call);
+    loading = false;
+    if (good) {
+        memory_after_load = budget.memory_used();
+    } else if (load_call.returned || report.message[0] != source.path[0]) {
+        const std::string message = "\"" + source.path + "\": " + report.message.data();
+        report.set_message(message);
+    }
+    return good;
+}
+
+LuaHost::LuaHost(std::unique_ptr<LuaState> state) noexcept : state_(std::move(state)) {}
+
+LuaHost::~LuaHost() = default;
+
+tl::expected<std::unique_ptr<LuaHost>, std::string> LuaHost::create(const LuaLimits& limits) {
+    auto state = std::make_unique<LuaState>(limits);
+    if (!state->open()) {
+        return tl::unexpected(std::string(state->report.message.data()));
+    }
+    return std::unique_ptr<LuaHost>(new LuaHost(std::move(state)));
+}
+
+tl::expected<LuaFile, std::string> LuaHost::load(const std::string& path, const std::string& search_path,
+                                                 LuaSources& sources) {
+    for (const LuaSource& known : state_->sources) {
+        if (known.path == path && known.search_path == search_path) {
+            return known.file;
+        }
+    }
+    const std::size_t index = state_->sources.size();
+    state_->texts = &sources;
+    state_->sources.push_back({path, search_path, {}});
+    state_->sources[index].file.index = index;
+    if (!state_->load(index)) {
+        state_->sources.pop_back();
+        return tl::unexpected(std::string(state_->report.message.data()));
+    }
+    return state_->sources[index].file;
+}
+
+tl::expected<Answer, HookFailure> LuaHost::answer(ngx_http_request_t* r, const LuaFile& file, Hook hook,
+                                                  std::string_view reason) {
+    LuaCall call = hook_call(r, file, hook);
+    call.reason = reason;
+    call.push = push_reason;
+    call.take = take_answer;
+    return finish(*state_, call).map([&call] { return std::move(call.answer); });
+}
+
+tl::expected<Answer, HookFailure> LuaHost::answer(ngx_http_request_t* r, const LuaFile& file, Hook hook,
+                                                  jwt::json::Value header, jwt::json::Value payload) {
+    LuaCall call = hook_call(r, file, hook);
+    add_token(*state_, call, header, payload);
+    call.take = take_answer;
+    return finish(*state_, call).map([&call] { return std::move(call.answer); });
+}
+
+tl::expected<bool, HookFailure> LuaHost::decide(ngx_http_request_t* r, const LuaFile& file, Hook hook,
+                                                jwt::json::Value header, jwt::json::Value payload) {
+    LuaCall call = hook_call(r, file, hook);
+    add_token(*state_, call, header, payload);
+    call.take = take_decision;
+    return finish(*state_, call).map([&call] { return call.decision; });
+}
+
+tl::expected<std::optional<std::string>, HookFailure> LuaHost::user(ngx_http_request_t* r, const LuaFile& file,
+                                                                    jwt::json::Value header, jwt::json::Value payload) {
+    LuaCall call = hook_call(r, file, Hook::user_lookup);
+    add_token(*state_, call, header, payload);
+    call.take = take_user;
+    return finish(*state_, call).map([&call] { return std::move(call.text); });
+}
+
+tl::expected<std::optional<std::string>, HookFailure> LuaHost::decode_key(ngx_http_request_t* r, const LuaFile& file,
+                                                                          jwt::json::Value header,
+                                                                          jwt::json::Value payload) {
+    LuaCall call = hook_call(r, file, Hook::decode_key);
+    add_token(*state_, call, header, payload);
+    call.take = take_key;
+    return finish(*state_, call).map([&call] { return std::move(call.text); });
+}
+
+tl::expected<Answer, HookFailure> LuaHost::handle(ngx_http_request_t* r, const LuaFile& file,
+                                                  const std::string& handler) {
+    LuaCall call;
+    call.r = r;
+    call.file = file.index;
+    call.kind = "handler";
+    call.name = handler;
+    call.push = push_handler;
+    call.take = take_answer;
+    return finish(*state_, call).map([&call] { return std::move(call.answer); });
+}
+
+}  // namespace ngx

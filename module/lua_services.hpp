@@ -1,0 +1,51 @@
+#pragma once
+
+#include "ngx.hpp"
+
+#include <optional>
+#include <string_view>
+
+namespace ngx {
+
+/// What Lua code may ask of the request that it runs for. These stand between Lua's frames, which may unwind, and the
+/// C++ behind them: nothing is thrown, and what they return is trivial and lives in the request's pool.
+struct ServiceResult {
+    bool ok;
+    ngx_str_t text;  // the result, or a sentence that says what went wrong and what to write instead
+};
+
+enum class CookieKind : std::uint8_t { access, refresh };
+
+/// Makes a token from a JSON object {type, identity, fresh, expires_delta, claims, headers, key}: `fresh` true, false
+/// or seconds; `expires_delta` seconds, false (never) or absent (the location's directive), or a text in nginx's time
+/// format ("365d"); `claims`, `headers` objects; `key` (text of a secret, PEM or JWK) in place of the location's own.
+ServiceResult issue_token(ngx_http_request_t* r, std::string_view request) noexcept;
+
+/// Verifies a token by the location's rules, or with `key`. A JSON object {header, payload}.
+ServiceResult decode_token(ngx_http_request_t* r, std::string_view token, std::optional<std::string_view> key,
+                           std::optional<std::string_view> csrf, bool allow_expired) noexcept;
+
+/// Takes a token apart without verifying it: a JSON object {header, payload}.
+ServiceResult read_unverified_token(ngx_http_request_t* r, std::string_view token) noexcept;
+
+/// The token that this request was let through with, as JSON text; `null` where there is none.
+ServiceResult current_header(ngx_http_request_t* r) noexcept;
+ServiceResult current_payload(ngx_http_request_t* r) noexcept;
+ServiceResult current_identity(ngx_http_request_t* r) noexcept;
+ServiceResult current_user(ngx_http_request_t* r) noexcept;
+ServiceResult current_location(ngx_http_request_t* r) noexcept;
+
+/// Set-Cookie lines on this request's answer. max_age in seconds; the directives decide where nothing is given.
+ServiceResult set_cookies(ngx_http_request_t* r, CookieKind kind, std::string_view token, std::optional<double> max_age,
+                          std::optional<std::string_view> domain) noexcept;
+ServiceResult unset_cookies(ngx_http_request_t* r, CookieKind kind, std::optional<std::string_view> domain) noexcept;
+
+/// A request header by name, its lines joined by ", "; nothing where it has none.
+std::optional<ngx_str_t> request_header(ngx_http_request_t* r, std::string_view name) noexcept;
+/// A variable by name without its dollar; nothing where it is not found.
+std::optional<ngx_str_t> request_variable(ngx_http_request_t* r, std::string_view name) noexcept;
+/// The whole body, also where nginx wrote it to a file; nothing where it was not read or is beyond `jwt_lua_limit
+/// memory`.
+ServiceResult request_body(ngx_http_request_t* r) noexcept;
+
+}  // namespace ngx

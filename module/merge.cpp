@@ -1,0 +1,386 @@
+#include "directives.hpp"
+#include "guard.hpp"
+
+// How a location takes over what its surroundings say, and the mistakes that show only when all of it is known.
+
+namespace ngx {
+
+KeySources::~KeySources() {
+    for (Source& source : sources) {
+        ngx_explicit_memzero(source.secret.data(), source.secret.size());
+    }
+}
+
+namespace {
+
+const jwt::AlgorithmSet hmac_algorithms = {jwt::Algorithm::hs256, jwt::Algorithm::hs384, jwt::Algorithm::hs512};
+
+ngx_array_t* no_words() noexcept {
+    return static_cast<ngx_array_t*>(NGX_CONF_UNSET_PTR);
+}
+
+jwt::Algorithm signing_algorithm(const LocationConfig& config) noexcept {
+    return static_cast<jwt::Algorithm>(config.algorithm);
+}
+
+std::vector<std::string> strings(const ngx_array_t* list) {
+    std::vector<std::string> texts;
+    if (list != nullptr) {
+        for (const ngx_str_t& word : std::span(static_cast<ngx_str_t*>(list->elts), list->nelts)) {
+            texts.emplace_back(view(word));
+        }
+    }
+    return texts;
+}
+
+/// "RS256 (or RS384 …)": what to write for keys that serve other algorithms than those allowed.
+std::string advice(jwt::AlgorithmSet served) {
+    return served.empty() ? "it serves no signature algorithm"
+                          : "write jwt_algorithm or jwt_decode_algorithms with one of " + names(served);
+}
+
+/// Adds the keys of one source that `allowed` can use; an error sentence where it has none.
+std::optional<std::string> add_verifying_keys(const KeySources::Source& source, jwt::AlgorithmSet allowed,
+                                              jwt::KeySet& into) {
+    if (source.kind == KeySources::Kind::secret) {
+        const jwt::AlgorithmSet wanted = allowed & hmac_algorithms;
+        if (wanted.empty()) {
+            return "jwt_secret_key cannot be used with " + names(allowed) +
+                   ": write jwt_decode_algorithms with one of " + names(hmac_algorithms) + ", or remove the secret";
+        }
+        auto key = jwt::Key::from_secret(source.secret, wanted);
+        if (!key) {
+            return "jwt_secret_key " + key.error().message;
+        }
+        into.add(std::move(*key));
+        return std::nullopt;
+    }
+    bool usable = false;
+    for (const auto& key : source.keys.keys()) {
+        if (!(key->verifies() & allowed).empty()) {
+            into.add(source.kind == KeySources::Kind::private_key && !key->symmetric() ? key->public_half(key) : key);
+            usable = true;
+        }
+    }
+    if (!usable) {
+        const auto& first = *source.keys.keys().front();
+        return source.name + " is " + (first.symmetric() ? "an " : "a ") + first.description() + ", which " +
+               names(allowed) + " cannot use: " + advice(source.keys.verifies());
+    }
+    return std::nullopt;
+}
+
+/// The key that signs with jwt_algorithm: of jwt_private_key, or the secret.
+tl::expected<std::shared_ptr<const jwt::Key>, std::string> find_signer(const KeySources& sources,
+                                                                       jwt::Algorithm algorithm) {
+    for (const auto& source : sources.sources) {
+        if (source.kind == KeySources::Kind::private_key) {
+            if (auto key = source.keys.signer(algorithm)) {
+                return key;
+            }
+        } else if (source.kind == KeySources::Kind::secret && is_hmac(algorithm)) {
+            auto key = jwt::Key::from_secret(source.secret, {algorithm});
+            if (!key) {
+                return tl::make_unexpected("jwt_secret_key " + key.error().message);
+            }
+            return *key;
+        }
+    }
+    return nullptr;
+}
+
+bool has_kind(const KeySources& sources, KeySources::Kind kind) {
+    return std::any_of(sources.sources.begin(), sources.sources.end(),
+                       [&](const auto& source) { return source.kind == kind; });
+}
+
+/// Makes the keys of a location that uses them.
+char* prepare_keys(ngx_conf_t* cf, LocationConfig& config) {
+    auto* keys = make_in_pool<Keys>(cf->pool);
+    const bool public_given = has_kind(*config.key_sources, KeySources::Kind::public_key);
+    for (const auto& source : config.key_sources->sources) {
+        // A private key verifies too, by its public half, unless public keys are named.
+        if (source.kind == KeySources::Kind::private_key && public_given) {
+            continue;
+        }
+        if (const auto problem = add_verifying_keys(source, *config.decode_algorithms, keys->verifying)) {
+            return config_error(cf, source.origin, *problem);
+        }
+    }
+    auto signer = find_signer(*config.key_sources, signing_algorithm(config));
+    if (!signer) {
+        return config_error(cf, config.key_sources->sources.front().origin, signer.error());
+    }
+    for (const auto& source : config.key_sources->sources) {
+        if (*signer == nullptr && source.kind == KeySources::Kind::private_key) {
+            const auto& key = *source.keys.keys().front();
+            return config_error(cf, source.origin,
+                                source.name + " is a " + key.description() +
+                                    ", which does not sign with jwt_algorithm " +
+                                    std::string(jwt::name(signing_algorithm(config))) +
+                                    ": write jwt_algorithm with one of " + names(key.signs()));
+        }
+    }
+    keys->signer = std::move(*signer);
+    config.keys = keys;
+    return NGX_CONF_OK;
+}
+
+const jwt::Policy* make_policy(ngx_conf_t* cf, const LocationConfig& config) {
+    auto* policy = make_in_pool<jwt::Policy>(cf->pool);
+    policy->audiences = strings(config.decode_audience);
+    policy->issuers = strings(config.decode_issuer);
+    policy->leeway = std::chrono::seconds(config.decode_leeway);
+    policy->identity_claim = std::string(view(config.identity_claim));
+    policy->verify_sub = config.verify_sub != 0;
+    return policy;
+}
+
+/// Loads the hooks file of a location into the checking host, and notes it for the workers.
+char* bind_lua(ngx_conf_t* cf, LocationConfig& config) {
+    auto& main = *static_cast<MainConfig*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_jwt_module));
+    if (main.lua == nullptr) {
+        main.lua = make_in_pool<LuaFiles>(cf->pool);
+        auto host = LuaHost::create(main.lua_limits == nullptr ? LuaLimits{} : *main.lua_limits);
+        if (!host) {
+            return config_error(cf, *config.lua_origin, host.error());
+        }
+        main.lua->checker = std::move(*host);
+    }
+    const std::string path(view(config.lua_file));
+    const std::string search_path(view(config.lua_path));
+    auto file = main.lua->checker->load(path, search_path, main.lua->sources);
+    if (!file) {
+        return config_error(cf, *config.lua_origin, file.error());
+    }
+    if (file->index == main.lua->files.size()) {
+        main.lua->files.push_back({path, search_path});
+    }
+    config.lua = make_in_pool<LuaBinding>(cf->pool, LuaBinding{std::move(*file), path});
+    return NGX_CONF_OK;
+}
+
+char* check_handler(ngx_conf_t* cf, const LocationConfig& config) {
+    if (config.lua == nullptr) {
+        return config_error(cf, *config.handler_origin, "jwt_handler needs a hooks file: write jwt_lua_file");
+    }
+    const auto& names = config.lua->file.handlers;
+    if (std::find(names.begin(), names.end(), view(config.handler)) == names.end()) {
+        return config_error(cf, *config.handler_origin,
+                            "no handler " + quoted(view(config.handler)) + " in " + quoted(config.lua->path) +
+                                ": write a function of that name into its table \"handlers\"");
+    }
+    return NGX_CONF_OK;
+}
+
+bool decides_keys(const LocationConfig& config) {
+    return config.lua != nullptr && config.lua->file.has(Hook::decode_key);
+}
+
+void merge_cookie(CookieConfig& conf, const CookieConfig& prev, bool refresh) {
+    const auto merge = [](ngx_str_t& field, const ngx_str_t& outer, std::string_view fallback) {
+        if (field.data == nullptr) {
+            field = outer.data == nullptr ? str(fallback) : outer;
+        }
+    };
+    merge(conf.name, prev.name, refresh ? "refresh_token_cookie" : "access_token_cookie");
+    merge(conf.path, prev.path, "/");
+    merge(conf.csrf_header_name, prev.csrf_header_name, "X-CSRF-TOKEN");
+    merge(conf.csrf_field_name, prev.csrf_field_name, "csrf_token");
+    merge(conf.csrf_cookie_name, prev.csrf_cookie_name, refresh ? "csrf_refresh_token" : "csrf_access_token");
+    merge(conf.csrf_cookie_path, prev.csrf_cookie_path, "/");
+}
+
+ngx_array_t* make_words(ngx_conf_t* cf, std::initializer_list<std::string_view> texts) {
+    ngx_array_t* list = ngx_array_create(cf->pool, texts.size(), sizeof(ngx_str_t));
+    if (list == nullptr) {
+        throw std::bad_alloc();
+    }
+    for (const std::string_view text : texts) {
+        *static_cast<ngx_str_t*>(ngx_array_push(list)) = str(text);
+    }
+    return list;
+}
+
+void merge_words(ngx_array_t*& list, ngx_array_t* outer, ngx_array_t* fallback) {
+    if (list == no_words()) {
+        list = outer == no_words() ? fallback : outer;
+    }
+}
+
+void merge_texts(LocationConfig& conf, const LocationConfig& prev) {
+    const auto merge = [&](ngx_str_t LocationConfig::*field, std::string_view fallback) {
+        if ((conf.*field).data == nullptr) {
+            conf.*field = (prev.*field).data == nullptr ? str(fallback) : prev.*field;
+        }
+    };
+    merge(&LocationConfig::header_name, "Authorization");
+    merge(&LocationConfig::header_type, "Bearer");
+    merge(&LocationConfig::query_string_name, "jwt");
+    merge(&LocationConfig::query_string_value_prefix, "");
+    merge(&LocationConfig::json_key, "access_token");
+    merge(&LocationConfig::refresh_json_key, "refresh_token");
+    merge(&LocationConfig::cookie_domain, "");
+    merge(&LocationConfig::cookie_samesite, "");
+    merge(&LocationConfig::encode_issuer, "");
+    merge(&LocationConfig::identity_claim, "sub");
+    merge(&LocationConfig::error_message_key, "msg");
+    merge(&LocationConfig::realm, "restricted");
+    merge_cookie(conf.access_cookie, prev.access_cookie, false);
+    merge_cookie(conf.refresh_cookie, prev.refresh_cookie, true);
+}
+
+void merge_values(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
+    const auto merge = [](auto& field, auto outer, auto unset, auto fallback) {
+        if (field == unset) {
+            field = outer == unset ? fallback : outer;
+        }
+    };
+    const auto flag = [&](ngx_flag_t LocationConfig::*field, ngx_flag_t fallback) {
+        merge(conf.*field, prev.*field, ngx_flag_t{NGX_CONF_UNSET}, fallback);
+    };
+    flag(&LocationConfig::cookie_secure, 0);
+    flag(&LocationConfig::session_cookie, 1);
+    flag(&LocationConfig::cookie_csrf_protect, 1);
+    flag(&LocationConfig::csrf_in_cookies, 1);
+    flag(&LocationConfig::csrf_check_form, 0);
+    flag(&LocationConfig::encode_nbf, 1);
+    flag(&LocationConfig::verify_sub, 1);
+    const auto duration = [&](time_t LocationConfig::*field, time_t fallback) {
+        merge(conf.*field, prev.*field, time_t{NGX_CONF_UNSET}, fallback);
+    };
+    duration(&LocationConfig::decode_leeway, 0);
+    duration(&LocationConfig::access_token_expires, 15 * 60);
+    duration(&LocationConfig::refresh_token_expires, 30 * 24 * 60 * 60);
+    merge_words(conf.csrf_methods, prev.csrf_methods, make_words(cf, {"POST", "PUT", "PATCH", "DELETE"}));
+    merge_words(conf.exempt_methods, prev.exempt_methods, make_words(cf, {"OPTIONS"}));
+    merge_words(conf.decode_audience, prev.decode_audience, nullptr);
+    merge_words(conf.decode_issuer, prev.decode_issuer, nullptr);
+    merge_words(conf.encode_audience, prev.encode_audience, nullptr);
+    if (conf.required == nullptr) {
+        conf.required = prev.required;
+    }
+    if (conf.token_locations == nullptr) {
+        conf.token_locations =
+            prev.token_locations != nullptr
+                ? prev.token_locations
+                : make_in_pool<TokenLocations>(cf->pool, TokenLocations{{TokenLocation::headers}, 1});
+    }
+}
+
+/// The algorithms allowed when decoding follow jwt_algorithm of the same level where they are not named there.
+void merge_algorithms(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
+    const bool own = conf.algorithm != NGX_CONF_UNSET_UINT;
+    if (!own) {
+        conf.algorithm =
+            prev.algorithm == NGX_CONF_UNSET_UINT ? static_cast<ngx_uint_t>(jwt::Algorithm::hs256) : prev.algorithm;
+    }
+    if (conf.decode_algorithms == nullptr && !own) {
+        conf.decode_algorithms = prev.decode_algorithms;
+    }
+    if (conf.decode_algorithms == nullptr) {
+        conf.decode_algorithms = make_in_pool<jwt::AlgorithmSet>(cf->pool, jwt::AlgorithmSet{signing_algorithm(conf)});
+    }
+}
+
+char* merge_lua(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
+    const bool own_path = conf.lua_path.data != nullptr;
+    const bool own_file = conf.lua_file.data != nullptr;
+    if (!own_path) {
+        conf.lua_path = prev.lua_path;
+    }
+    if (!own_file) {
+        conf.lua_file = prev.lua_file;
+        conf.lua_origin = prev.lua_origin;
+    }
+    if (conf.lua_file.len == 0) {
+        return NGX_CONF_OK;
+    }
+    if (!own_file && !own_path && prev.lua != nullptr) {
+        conf.lua = prev.lua;
+        return NGX_CONF_OK;
+    }
+    return bind_lua(cf, conf);
+}
+
+char* merge_keys(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
+    const bool active = (conf.required != nullptr && conf.required->on) || conf.handler.data != nullptr;
+    if (conf.key_sources == nullptr) {
+        conf.key_sources = prev.key_sources;
+    }
+    if (!active) {
+        return NGX_CONF_OK;
+    }
+    if (conf.key_sources != nullptr) {
+        const bool as_outside = conf.key_sources == prev.key_sources && conf.algorithm == prev.algorithm &&
+                                prev.decode_algorithms != nullptr && *conf.decode_algorithms == *prev.decode_algorithms;
+        if (as_outside && prev.keys != nullptr) {
+            conf.keys = prev.keys;
+            return NGX_CONF_OK;
+        }
+        return prepare_keys(cf, conf);
+    }
+    if (conf.required != nullptr && conf.required->on && !decides_keys(conf)) {
+        return config_error(
+            cf, conf.required->origin,
+            "jwt_required has no key to verify tokens with: write jwt_secret_key or jwt_public_key here or around it, "
+            "or a hook \"decode_key\"");
+    }
+    return NGX_CONF_OK;
+}
+
+char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
+    merge_texts(conf, prev);
+    merge_values(cf, conf, prev);
+    merge_algorithms(cf, conf, prev);
+    if (merge_lua(cf, conf, prev) != NGX_CONF_OK) {
+        return failed();
+    }
+    conf.policy = make_policy(cf, conf);
+    if (conf.handler.data != nullptr && check_handler(cf, conf) != NGX_CONF_OK) {
+        return failed();
+    }
+    return merge_keys(cf, conf, prev);
+}
+
+}  // namespace
+
+void* create_main_config(ngx_conf_t* cf) noexcept {
+    auto* config = static_cast<MainConfig*>(ngx_pcalloc(cf->pool, sizeof(MainConfig)));
+    if (config == nullptr || ngx_array_init(&config->variables, cf->pool, 8, sizeof(ngx_uint_t)) != NGX_OK) {
+        return nullptr;
+    }
+    return config;
+}
+
+void* create_location_config(ngx_conf_t* cf) noexcept {
+    auto* config = static_cast<LocationConfig*>(ngx_pcalloc(cf->pool, sizeof(LocationConfig)));
+    if (config == nullptr) {
+        return nullptr;
+    }
+    config->cookie_secure = NGX_CONF_UNSET;
+    config->session_cookie = NGX_CONF_UNSET;
+    config->cookie_csrf_protect = NGX_CONF_UNSET;
+    config->csrf_in_cookies = NGX_CONF_UNSET;
+    config->csrf_check_form = NGX_CONF_UNSET;
+    config->encode_nbf = NGX_CONF_UNSET;
+    config->verify_sub = NGX_CONF_UNSET;
+    config->decode_leeway = NGX_CONF_UNSET;
+    config->access_token_expires = NGX_CONF_UNSET;
+    config->refresh_token_expires = NGX_CONF_UNSET;
+    config->csrf_methods = no_words();
+    config->exempt_methods = no_words();
+    config->decode_audience = no_words();
+    config->decode_issuer = no_words();
+    config->encode_audience = no_words();
+    config->algorithm = NGX_CONF_UNSET_UINT;
+    return config;
+}
+
+char* merge_location_config(ngx_conf_t* cf, void* parent, void* child) noexcept {
+    return guarded(cf->log, failed(), [&] {
+        return merge(cf, *static_cast<LocationConfig*>(child), *static_cast<const LocationConfig*>(parent));
+    });
+}
+
+}  // namespace ngx

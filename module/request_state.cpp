@@ -1,0 +1,70 @@
+#include "request_state.hpp"
+
+#include "guard.hpp"
+#include "variables.hpp"
+
+namespace ngx {
+
+namespace {
+
+void end_state(void* data) {
+    static_cast<RequestState*>(data)->~RequestState();
+}
+
+}  // namespace
+
+RequestState* RequestState::find(ngx_http_request_t* r) noexcept {
+    if (auto* state = static_cast<RequestState*>(ngx_http_get_module_ctx(r, ngx_http_jwt_module))) {
+        return state;
+    }
+    // A subrequest has its parent's pool: the state says whose it is.
+    for (ngx_pool_cleanup_t* cleanup = r->pool->cleanup; cleanup != nullptr; cleanup = cleanup->next) {
+        if (cleanup->handler == end_state && static_cast<RequestState*>(cleanup->data)->request_ == r) {
+            return static_cast<RequestState*>(cleanup->data);
+        }
+    }
+    return nullptr;
+}
+
+RequestState& RequestState::of(ngx_http_request_t* r) {
+    RequestState* state = find(r);
+    if (state == nullptr) {
+        ngx_pool_cleanup_t* cleanup = ngx_pool_cleanup_add(r->pool, sizeof(RequestState));
+        if (cleanup == nullptr) {
+            throw std::bad_alloc();
+        }
+        state = new (cleanup->data) RequestState(r);
+        cleanup->handler = end_state;
+    }
+    ngx_http_set_ctx(r, state, ngx_http_jwt_module);
+    return *state;
+}
+
+void RequestState::begin(ngx_http_request_t* r) noexcept {
+    accepted_.reset();
+    user_.reset();
+    refused_.reset();
+    message_.clear();
+    forget_variables(r);
+}
+
+void RequestState::accept(ngx_http_request_t* r, jwt::VerifiedToken&& token, const jwt::Policy& policy,
+                          TokenLocation found_in, std::optional<std::string>&& user) noexcept {
+    accepted_.emplace(std::move(token));
+    policy_ = &policy;
+    found_in_ = found_in;
+    user_ = std::move(user);
+    forget_variables(r);
+}
+
+std::optional<jwt::json::Value> RequestState::identity() const noexcept {
+    return accepted_ ? accepted_->payload().member(policy_->identity_claim) : std::nullopt;
+}
+
+void RequestState::refuse(ngx_http_request_t* r, jwt::Reason reason, std::string_view message) noexcept {
+    refused_ = reason;
+    message_ = message;
+    forget_variables(r);
+}
+
+}  // namespace ngx

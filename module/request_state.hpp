@@ -1,0 +1,64 @@
+#pragma once
+
+#include "ngx.hpp"
+
+#include <optional>
+#include <string>
+
+#include "../core/error.hpp"
+#include "../core/token.hpp"
+#include "config.hpp"
+
+namespace ngx {
+
+/// Why a request is not let through.
+struct Denial {
+    jwt::Reason reason;
+    std::string message;
+    // Of a token with a good signature, for the hooks; values of the token that the state keeps.
+    std::optional<jwt::json::Value> header;
+    std::optional<jwt::json::Value> payload;
+};
+
+/// What is known of one request's token. Lives in the request's pool; judged anew after an internal redirect.
+class RequestState {
+public:
+    explicit RequestState(const ngx_http_request_t* r) noexcept : request_(r) {}
+
+    /// The state of this request; null where it was never judged. Found also after an internal redirect, which makes
+    /// nginx forget modules' contexts.
+    [[nodiscard]] static RequestState* find(ngx_http_request_t* r) noexcept;
+    /// The same, made where there is none.
+    [[nodiscard]] static RequestState& of(ngx_http_request_t* r);
+
+    /// The token that passed every check and hook; what variables and the Lua API show.
+    [[nodiscard]] const jwt::VerifiedToken* accepted() const noexcept { return accepted_ ? &*accepted_ : nullptr; }
+
+    /// Starts judging: forgets what an earlier location found.
+    void begin(ngx_http_request_t* r) noexcept;
+    void accept(ngx_http_request_t* r, jwt::VerifiedToken&& token, const jwt::Policy& policy, TokenLocation found_in,
+                std::optional<std::string>&& user) noexcept;
+    void refuse(ngx_http_request_t* r, jwt::Reason reason, std::string_view message) noexcept;
+
+    /// The identity claim of the accepted token, by the rules it was accepted under.
+    [[nodiscard]] std::optional<jwt::json::Value> identity() const noexcept;
+
+    // For the variables.
+    [[nodiscard]] std::optional<jwt::Reason> refused() const noexcept { return refused_; }
+    [[nodiscard]] std::string_view message() const noexcept { return message_; }
+    [[nodiscard]] TokenLocation found_in() const noexcept { return found_in_; }
+    [[nodiscard]] const std::optional<std::string>& user() const noexcept { return user_; }
+
+    bool body_asked_for = false;  // reading the body for this judgement has begun
+
+private:
+    const ngx_http_request_t* request_;
+    std::optional<jwt::VerifiedToken> accepted_;
+    const jwt::Policy* policy_ = nullptr;
+    TokenLocation found_in_ = TokenLocation::headers;
+    std::optional<std::string> user_;  // JSON text
+    std::optional<jwt::Reason> refused_;
+    std::string message_;
+};
+
+}  // namespace ngx

@@ -1,0 +1,194 @@
+#include "answer.hpp"
+#include "body.hpp"
+#include "config.hpp"
+#include "cookies.hpp"
+#include "guard.hpp"
+#include "issuing.hpp"
+#include "judgement.hpp"
+#include "lua_services.hpp"
+#include "text.hpp"
+#include "token_source.hpp"
+#include "worker.hpp"
+
+// What stands behind the Lua API.
+
+namespace ngx {
+
+namespace {
+
+ServiceResult good(ngx_http_request_t* r, std::string_view text) {
+    return {true, copy_to_pool(r->pool, text)};
+}
+ServiceResult bad(ngx_http_request_t* r, std::string_view sentence) {
+    return {false, copy_to_pool(r->pool, sentence)};
+}
+
+template <class Body>
+ServiceResult serve(ngx_http_request_t* r, Body&& body) noexcept {
+    return guarded(r->connection->log, ServiceResult{false, ngx_string("out of memory")}, std::forward<Body>(body));
+}
+
+std::string header_and_payload(jwt::json::Value header, jwt::json::Value payload) {
+    std::string text = "{\"header\":";
+    header.append_to(text);
+    text += ",\"payload\":";
+    payload.append_to(text);
+    text += "}";
+    return text;
+}
+
+ServiceResult json_or_null(ngx_http_request_t* r, const std::optional<jwt::json::Value>& value) {
+    return good(r, value ? value->text() : "null");
+}
+
+template <class Get>
+ServiceResult of_current_token(ngx_http_request_t* r, Get&& get) noexcept {
+    return serve(r, [&]() -> ServiceResult {
+        const RequestState* state = RequestState::find(r);
+        return state == nullptr || state->accepted() == nullptr ? good(r, "null") : get(*state);
+    });
+}
+
+ServiceResult decode(ngx_http_request_t* r, std::string_view token, std::optional<std::string_view> key_text,
+                     std::optional<std::string_view> csrf, bool allow_expired) {
+    const LocationConfig& config = location_config(r);
+    auto parsed = worker().verifier.parse(token);
+    if (!parsed) {
+        return bad(r, parsed.error().message);
+    }
+    std::shared_ptr<const jwt::KeySet> chosen;
+    if (key_text) {
+        auto found = worker().hook_keys.find(*key_text, *config.decode_algorithms);
+        if (!found) {
+            return bad(r, "the key that decode_key returned " + found.error());
+        }
+        chosen = std::move(*found);
+    } else if (config.keys == nullptr) {
+        return bad(
+            r, "no key verifies tokens here: write jwt_secret_key or jwt_public_key into the location or around it");
+    }
+    auto authentic = jwt::Verifier::authenticate(std::move(*parsed), chosen ? *chosen : config.keys->verifying,
+                                                 *config.decode_algorithms);
+    if (!authentic) {
+        return bad(r, authentic.error().message);
+    }
+    auto verified =
+        jwt::Verifier::verify(std::move(*authentic), *config.policy, {jwt::TokenUse::any, false, csrf}, now());
+    if (verified) {
+        return good(r, header_and_payload(verified->header(), verified->payload()));
+    }
+    // Expiry is checked last: an expired token is right in all else.
+    const jwt::RefusedToken& refused = verified.error();
+    if (allow_expired && refused.refusal.error == jwt::Error::expired) {
+        return good(r, header_and_payload(refused.token.header(), refused.token.payload()));
+    }
+    return bad(r, refused.refusal.message);
+}
+
+std::optional<std::string> csrf_of(std::string_view token) {
+    const auto parsed = worker().verifier.parse(token);
+    const auto claim = parsed ? parsed->payload().member("csrf") : std::nullopt;
+    const auto text = claim ? claim->string() : std::nullopt;
+    return text && !has_control_character(*text) ? std::optional<std::string>(*text) : std::nullopt;
+}
+
+}  // namespace
+
+ServiceResult issue_token(ngx_http_request_t* r, std::string_view request) noexcept {
+    return serve(r, [&]() -> ServiceResult {
+        const auto token = make_token(r, request);
+        return token ? good(r, *token) : bad(r, token.error());
+    });
+}
+
+ServiceResult decode_token(ngx_http_request_t* r, std::string_view token, std::optional<std::string_view> key,
+                           std::optional<std::string_view> csrf, bool allow_expired) noexcept {
+    return serve(r, [&] { return decode(r, token, key, csrf, allow_expired); });
+}
+
+ServiceResult read_unverified_token(ngx_http_request_t* r, std::string_view token) noexcept {
+    return serve(r, [&]() -> ServiceResult {
+        const auto parsed = worker().verifier.parse(token);
+        return parsed ? good(r, header_and_payload(parsed->header(), parsed->payload()))
+                      : bad(r, parsed.error().message);
+    });
+}
+
+ServiceResult current_header(ngx_http_request_t* r) noexcept {
+    return of_current_token(r, [&](const RequestState& state) { return good(r, state.accepted()->header().text()); });
+}
+
+ServiceResult current_payload(ngx_http_request_t* r) noexcept {
+    return of_current_token(r, [&](const RequestState& state) { return good(r, state.accepted()->payload().text()); });
+}
+
+ServiceResult current_identity(ngx_http_request_t* r) noexcept {
+    return of_current_token(r, [&](const RequestState& state) { return json_or_null(r, state.identity()); });
+}
+
+ServiceResult current_user(ngx_http_request_t* r) noexcept {
+    return of_current_token(r,
+                            [&](const RequestState& state) { return good(r, state.user() ? *state.user() : "null"); });
+}
+
+ServiceResult current_location(ngx_http_request_t* r) noexcept {
+    return of_current_token(
+        r, [&](const RequestState& state) { return good(r, "\"" + std::string(name(state.found_in())) + "\""); });
+}
+
+ServiceResult set_cookies(ngx_http_request_t* r, CookieKind kind, std::string_view token, std::optional<double> max_age,
+                          std::optional<std::string_view> domain) noexcept {
+    return serve(r, [&]() -> ServiceResult {
+        const LocationConfig& config = location_config(r);
+        const auto csrf = csrf_of(token);
+        if (has_csrf_cookie(config) && !csrf) {
+            return bad(r,
+                       "only a token with a claim \"csrf\" goes into cookies: make it with create_access_token or "
+                       "create_refresh_token");
+        }
+        if (domain && (has_control_character(*domain) || domain->find_first_of(";, \"") != std::string_view::npos)) {
+            return bad(r, "domain takes a host name, as in \".example.com\"");
+        }
+        set_token_cookies(r, config, kind == CookieKind::refresh, token, csrf.value_or(std::string()), max_age, domain);
+        return good(r, {});
+    });
+}
+
+ServiceResult unset_cookies(ngx_http_request_t* r, CookieKind kind, std::optional<std::string_view> domain) noexcept {
+    return serve(r, [&]() -> ServiceResult {
+        if (domain && (has_control_character(*domain) || domain->find_first_of(";, \"") != std::string_view::npos)) {
+            return bad(r, "domain takes a host name, as in \".example.com\"");
+        }
+        unset_token_cookies(r, location_config(r), kind == CookieKind::refresh, domain);
+        return good(r, {});
+    });
+}
+
+std::optional<ngx_str_t> request_header(ngx_http_request_t* r, std::string_view name) noexcept {
+    return guarded(r->connection->log, std::optional<ngx_str_t>(), [&]() -> std::optional<ngx_str_t> {
+        const auto field = header_field(r, name);
+        return field ? std::optional(copy_to_pool(r->pool, *field)) : std::nullopt;
+    });
+}
+
+std::optional<ngx_str_t> request_variable(ngx_http_request_t* r, std::string_view name) noexcept {
+    return guarded(r->connection->log, std::optional<ngx_str_t>(), [&]() -> std::optional<ngx_str_t> {
+        ngx_str_t lower = copy_to_pool(r->pool, name);
+        const ngx_uint_t hash = ngx_hash_strlow(lower.data, lower.data, lower.len);
+        const ngx_http_variable_value_t* value = ngx_http_get_variable(r, &lower, hash);
+        if (value == nullptr || value->not_found || !value->valid) {
+            return std::nullopt;
+        }
+        return ngx_str_t{value->len, value->data};
+    });
+}
+
+ServiceResult request_body(ngx_http_request_t* r) noexcept {
+    return serve(r, [&]() -> ServiceResult {
+        const MainConfig& config = main_config(r);
+        const auto body = body_text(r, config.lua_limits == nullptr ? LuaLimits{}.memory : config.lua_limits->memory);
+        return body ? good(r, *body) : bad(r, "the request's body is larger than jwt_lua_limit memory");
+    });
+}
+
+}  // namespace ngx

@@ -1,0 +1,34 @@
+#pragma once
+
+#include "ngx.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+// Words of HTTP, as header fields spell them.
+
+namespace ngx {
+
+/// A token of RFC 9110 §5.6.2, as header and cookie names are.
+[[nodiscard]] bool is_token(std::string_view text) noexcept;
+
+/// Equality without regard to ASCII case.
+[[nodiscard]] bool same_name(std::string_view a, std::string_view b) noexcept;
+
+/// Without white space (of Python's str.strip, which the recorded answers were made with) at both ends.
+[[nodiscard]] std::string_view trimmed(std::string_view text) noexcept;
+
+/// The part of `text` before its first white space; `text` keeps what follows, trimmed.
+[[nodiscard]] std::string_view take_word(std::string_view& text) noexcept;
+
+/// C0 controls and DEL, which no header line may hold.
+[[nodiscard]] bool has_control_character(std::string_view text) noexcept;
+
+/// Decodes %XX, and + as space: a value of a query string or a form. A stray % stays as it is.
+[[nodiscard]] std::string unescaped(std::string_view text);
+
+/// The first value of that name in a query string or form ("a=1&b=2"), still escaped.
+[[nodiscard]] std::optional<std::string_view> form_value(std::string_view form, std::string_view name);
+
+}  // namespace ngx

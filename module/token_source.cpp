@@ -1,0 +1,262 @@
+#include "token_source.hpp"
+
+#include "body.hpp"
+#include "text.hpp"
+#include "worker.hpp"
+
+// The searches and their sentences are those of Flask-JWT-Extended, whose recorded answers t/ replays.
+
+namespace ngx {
+
+namespace {
+
+constexpr std::size_t max_token_body = 1024 * 1024;  // a body that carries a token is small
+
+std::string quote(std::string_view text, char mark) {
+    std::string out(1, mark);
+    return out.append(text) + mark;
+}
+
+template <class Visit>
+void each_header_line(const ngx_http_request_t* r, std::string_view name, Visit&& visit) {
+    for (const ngx_list_part_t* part = &r->headers_in.headers.part; part != nullptr; part = part->next) {
+        const auto* lines = static_cast<const ngx_table_elt_t*>(part->elts);
+        for (ngx_uint_t i = 0; i < part->nelts; ++i) {
+            if (same_name(view(lines[i].key), name)) {
+                visit(view(lines[i].value));
+            }
+        }
+    }
+}
+
+// --- a header -------------------------------------------------------------------------------------------------------
+
+std::string_view without_commas_at_ends(std::string_view text) noexcept {
+    const std::size_t first = text.find_first_not_of(',');
+    return first == std::string_view::npos ? std::string_view{}
+                                           : text.substr(first, text.find_last_not_of(',') - first + 1);
+}
+
+Search bare_token(std::string_view field, const std::string& header) {
+    const std::string_view token = take_word(field);
+    if (token.empty() || !field.empty()) {
+        return BadToken{jwt::Reason::invalid, "Bad " + header + " header. Expected '" + header + ": <JWT>'"};
+    }
+    return FoundToken{std::string(token), TokenLocation::headers, std::nullopt};
+}
+
+/// Among comma-separated values the one of the wanted scheme, whose name is case-insensitive (RFC 9110 §11.1). Two of
+/// them could mean two tokens: none is taken.
+Search typed_token(std::string_view field, const std::string& header, const std::string& type) {
+    const std::string expected = "Expected '" + header + ": " + type + " <JWT>'";
+    std::string_view credentials;
+    std::size_t matches = 0;
+    while (!field.empty()) {
+        const std::size_t comma = std::min(field.find(','), field.size());
+        std::string_view value = trimmed(field.substr(0, comma));
+        field.remove_prefix(std::min(comma + 1, field.size()));
+        if (same_name(take_word(value), type)) {
+            credentials = value;
+            ++matches;
+        }
+    }
+    if (matches != 1) {
+        return NoToken{"Missing '" + type + "' type in '" + header + "' header. " + expected};
+    }
+    const std::string_view token = take_word(credentials);
+    if (token.empty() || !credentials.empty()) {
+        return BadToken{jwt::Reason::invalid, "Bad " + header + " header. " + expected};
+    }
+    return FoundToken{std::string(token), TokenLocation::headers, std::nullopt};
+}
+
+Search find_in_headers(const ngx_http_request_t* r, const LocationConfig& config) {
+    const std::string header(view(config.header_name));
+    const auto field = header_field(r, header);
+    const std::string_view value = field ? without_commas_at_ends(trimmed(*field)) : std::string_view{};
+    if (value.empty()) {
+        return NoToken{"Missing " + header + " Header"};
+    }
+    const std::string type(view(config.header_type));
+    return type.empty() ? bare_token(value, header) : typed_token(value, header, type);
+}
+
+// --- the query string
+// -------------------------------------------------------------------------------------------------
+
+Search find_in_query_string(const ngx_http_request_t* r, const LocationConfig& config) {
+    const std::string name(view(config.query_string_name));
+    const auto value = form_value(view(r->args), name);
+    const std::string text = value ? unescaped(*value) : std::string();
+    if (text.empty()) {
+        return NoToken{"Missing '" + name + "' query paramater"};  // spelt as the library spells it
+    }
+    const std::string_view prefix = view(config.query_string_value_prefix);
+    if (!text.starts_with(prefix)) {
+        return BadToken{jwt::Reason::invalid, "Invalid value for query parameter '" + name +
+                                                  "'. Expected the value to start with " + quote(prefix, '\'')};
+    }
+    if (text.size() == prefix.size()) {
+        return NoToken{"Missing '" + name + "' query paramater"};
+    }
+    return FoundToken{text.substr(prefix.size()), TokenLocation::query_string, std::nullopt};
+}
+
+// --- cookies
+// ------------------------------------------------------------------------------------------------------------
+
+std::optional<std::string> cookie_value(const ngx_http_request_t* r, std::string_view name) {
+    std::optional<std::string> found;
+    each_header_line(r, "Cookie", [&](std::string_view line) {
+        while (!line.empty() && !found) {
+            const std::size_t end = std::min(line.find(';'), line.size());
+            const std::string_view pair = line.substr(0, end);
+            const std::size_t equals = pair.find('=');
+            if (equals != std::string_view::npos && trimmed(pair.substr(0, equals)) == name) {
+                std::string_view value = trimmed(pair.substr(equals + 1));
+                if (value.size() >= 2 && value.front() == '"' && value.back() == '"') {
+                    value = value.substr(1, value.size() - 2);
+                }
+                found = std::string(value);
+            }
+            line.remove_prefix(std::min(end + 1, line.size()));
+        }
+    });
+    return found;
+}
+
+bool asks_for_csrf(const ngx_http_request_t* r, const LocationConfig& config) {
+    if (!config.cookie_csrf_protect) {
+        return false;
+    }
+    const auto* methods = static_cast<const ngx_str_t*>(config.csrf_methods->elts);
+    for (ngx_uint_t i = 0; i < config.csrf_methods->nelts; ++i) {
+        if (view(methods[i]) == view(r->method_name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+Search find_in_cookies(ngx_http_request_t* r, const LocationConfig& config, bool refresh, bool body_is_read) {
+    const CookieConfig& cookie = cookie_config(config, refresh);
+    auto token = cookie_value(r, view(cookie.name));
+    if (!token || token->empty()) {
+        return NoToken{"Missing cookie " + quote(view(cookie.name), '"')};
+    }
+    if (!asks_for_csrf(r, config)) {
+        return FoundToken{std::move(*token), TokenLocation::cookies, std::nullopt};
+    }
+    auto csrf = header_field(r, view(cookie.csrf_header_name));
+    if ((!csrf || csrf->empty()) && config.csrf_check_form && is_form(r) && has_body(r)) {
+        if (!body_is_read) {
+            return NeedsBody{};
+        }
+        if (const auto body = body_text(r, max_token_body)) {
+            const auto value = form_value(*body, view(cookie.csrf_field_name));
+            csrf = value ? std::optional(unescaped(*value)) : std::nullopt;
+        }
+    }
+    if (!csrf || csrf->empty()) {
+        return BadToken{jwt::Reason::missing, "Missing CSRF token"};
+    }
+    return FoundToken{std::move(*token), TokenLocation::cookies, std::move(csrf)};
+}
+
+// --- a JSON body
+// ----------------------------------------------------------------------------------------------------------
+
+/// What Python calls false, which the library takes as no token.
+bool is_nothing(jwt::json::Value value) {
+    switch (value.type()) {
+        case jwt::json::Type::null:
+            return true;
+        case jwt::json::Type::boolean:
+            return !*value.boolean();
+        case jwt::json::Type::number:
+            return *value.number() == 0;
+        case jwt::json::Type::string:
+            return value.string()->empty();
+        case jwt::json::Type::array:
+        case jwt::json::Type::object:
+            return value.size() == 0;
+    }
+    return true;
+}
+
+Search find_in_json(ngx_http_request_t* r, const LocationConfig& config, bool refresh, bool body_is_read) {
+    if (!is_json(r)) {
+        return NoToken{"Invalid content-type. Must be application/json."};
+    }
+    if (has_body(r) && !body_is_read) {
+        return NeedsBody{};
+    }
+    const std::string_view key = view(refresh ? config.refresh_json_key : config.json_key);
+    const auto body = body_text(r, max_token_body);
+    jwt::json::Document document;
+    const auto parsed = worker().parser.parse(body.value_or(std::string()), document);
+    const auto member = parsed ? parsed->member(key) : std::nullopt;
+    if (!member || is_nothing(*member)) {
+        return NoToken{"Missing " + quote(key, '"') + " key in json data."};
+    }
+    const auto text = member->string();
+    if (!text) {
+        return BadToken{jwt::Reason::invalid, "Invalid token type. Token must be a string"};
+    }
+    return FoundToken{std::string(*text), TokenLocation::json, std::nullopt};
+}
+
+Search find_in(ngx_http_request_t* r, const LocationConfig& config, TokenLocation location, bool refresh,
+               bool body_is_read) {
+    switch (location) {
+        case TokenLocation::headers:
+            return find_in_headers(r, config);
+        case TokenLocation::cookies:
+            return find_in_cookies(r, config, refresh, body_is_read);
+        case TokenLocation::query_string:
+            return find_in_query_string(r, config);
+        case TokenLocation::json:
+            return find_in_json(r, config, refresh, body_is_read);
+    }
+    return NoToken{};
+}
+
+/// "Missing JWT in headers, cookies or json (…; …; …)"
+std::string missing_everywhere(const TokenLocations& locations, const std::string& details) {
+    std::string message = "Missing JWT in ";
+    for (std::size_t i = 0; i < locations.count; ++i) {
+        message += i == 0 ? "" : i + 1 == locations.count ? " or " : ", ";
+        message += name(locations.order[i]);
+    }
+    return message + " (" + details + ")";
+}
+
+}  // namespace
+
+Search find_token(ngx_http_request_t* r, const LocationConfig& config, const TokenLocations& locations, bool refresh,
+                  bool body_is_read) {
+    std::string details;
+    for (const TokenLocation location : locations) {
+        Search search = find_in(r, config, location, refresh, body_is_read);
+        const auto* nothing = std::get_if<NoToken>(&search);
+        if (nothing == nullptr) {
+            return search;
+        }
+        details += (details.empty() ? "" : "; ") + nothing->message;
+    }
+    return NoToken{locations.count == 1 ? details : missing_everywhere(locations, details)};
+}
+
+std::optional<std::string> header_field(const ngx_http_request_t* r, std::string_view name) {
+    std::optional<std::string> field;
+    each_header_line(r, name, [&](std::string_view line) {
+        if (field) {
+            field->append(", ").append(line);
+        } else {
+            field = std::string(line);
+        }
+    });
+    return field;
+}
+
+}  // namespace ngx

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "ngx.hpp"
+
+namespace ngx {
+
+/// Registers $jwt_*: at preconfiguration.
+ngx_int_t add_variables(ngx_conf_t* cf) noexcept;
+
+/// Notes which variables of the configuration are ours: once it is read.
+ngx_int_t index_variables(ngx_cycle_t* cycle) noexcept;
+
+/// Ends the values that nginx keeps of our variables. They are kept while a request's state stays as it is (so that a
+/// text is never put together from two states of it), and end whenever the state changes.
+void forget_variables(ngx_http_request_t* r) noexcept;
+
+}  // namespace ngx
