@@ -19,6 +19,17 @@ namespace {
     return text;
 }
 
+/// Whether all that keeps a segment from being decoded is the unused bits of its last character. So end most signatures
+/// that were cut short, and clients are told of a wrong signature then, not of a wrong encoding.
+[[nodiscard]] bool has_spare_bits(std::string_view segment) {
+    if (segment.empty() || !base64url::decode(std::string("AAA") + segment.back())) {
+        return false;
+    }
+    std::string cleared(segment);
+    cleared.back() = 'A';
+    return base64url::decode(cleared).has_value();
+}
+
 [[nodiscard]] std::optional<Refusal> check_critical(json::Value header) {
     if (const std::optional<json::Value> crit = header.member("crit")) {
         if (crit->type() != json::Type::array || crit->size() == 0) {
@@ -75,6 +86,14 @@ std::optional<Refusal> check_header(json::Value header) {
     return check_critical(header);
 }
 
+tl::expected<std::string, Refusal> decoded_signature(std::string_view segment) {
+    std::optional<std::string> signature = base64url::decode(segment);
+    if (!signature) {
+        return tl::unexpected(refusal(has_spare_bits(segment) ? Error::signature : Error::signature_encoding));
+    }
+    return *std::move(signature);
+}
+
 tl::expected<Algorithm, Refusal> authenticate(json::Value header, std::string_view signing_input,
                                               std::string_view signature, const KeySet& keys, AlgorithmSet allowed) {
     const std::optional<json::Value> alg = header.member("alg");
@@ -117,9 +136,9 @@ tl::expected<std::string, Refusal> authentic_payload(std::string_view token, con
     if (!payload) {
         return tl::unexpected(refusal(Error::payload_encoding));
     }
-    const std::optional<std::string> signature = base64url::decode(parts->signature);
+    const auto signature = decoded_signature(parts->signature);
     if (!signature) {
-        return tl::unexpected(refusal(Error::signature_encoding));
+        return tl::unexpected(signature.error());
     }
     if (auto refused = check_header(*header)) {
         return tl::unexpected(*std::move(refused));

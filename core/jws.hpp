@@ -29,6 +29,10 @@ struct Segments {
 /// Nothing where all is well.
 [[nodiscard]] std::optional<Refusal> check_header(json::Value header);
 
+/// The bytes of a signature segment. One whose last character has spare bits set, as most do that were cut short, is
+/// refused as a wrong signature, not as a wrong encoding.
+[[nodiscard]] tl::expected<std::string, Refusal> decoded_signature(std::string_view segment);
+
 /// Checks a signature with the keys that serve the header's algorithm, which must be in `allowed`. Nothing reaches
 /// cryptography unless some key serves that algorithm.
 [[nodiscard]] tl::expected<Algorithm, Refusal> authenticate(json::Value header, std::string_view signing_input,

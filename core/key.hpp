@@ -25,22 +25,25 @@ struct [[nodiscard]] KeyError {
 /// Refused, whatever the source: HMAC secrets that are a PEM, JWK or SSH text or shorter than the hash of every
 /// algorithm they are for (RFC 7518 §3.2); RSA moduli under 2048 or over 8192 bits, exponents that are even, under 3
 /// or over 33 bits (RFC 7518 §3.3); moduli with the ROCA fingerprint; points that are off their curve or infinity;
-/// Ed25519 points of small order; curves that no algorithm uses.
+/// Ed25519 and Ed448 points of small order or in a second encoding (RFC 8032 §5.1.3); curves that no algorithm uses;
+/// private halves that do not match their public halves.
 ///
 /// Not safe for use by two threads at once: prepared contexts are reused.
 class Key {
 public:
-    /// An HMAC secret. Serves the HS algorithms of `wanted` whose hash it is long enough for; refused where it is too
-    /// short for one of them, or `wanted` has none.
+    /// An HMAC secret. Serves the HS algorithms of `wanted`; refused where it is too short for one of them, or `wanted`
+    /// has none.
     [[nodiscard]] static tl::expected<std::shared_ptr<const Key>, KeyError> from_secret(std::string_view secret,
                                                                                         AlgorithmSet wanted);
 
-    /// One PEM block: a public key (SubjectPublicKeyInfo or PKCS#1), a private key (unencrypted), or an X.509
+    /// The first PEM block: a public key (SubjectPublicKeyInfo or PKCS#1), a private key (unencrypted), or an X.509
     /// certificate, whose validity period is not looked at.
     [[nodiscard]] static tl::expected<std::shared_ptr<const Key>, KeyError> from_pem(std::string_view pem);
 
     /// A JWK (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2): kty RSA, EC, OKP or oct; public or private. `use` other than sig,
-    /// `key_ops` without verify or sign, and an `alg` that does not fit the key leave no algorithm: refused.
+    /// `key_ops` without verify or sign, and an `alg` that does not fit the key leave no algorithm: refused. `alg`
+    /// leaves that algorithm alone, where "EdDSA" includes the exact name of the curve (RFC 9864 §2.2). A secret
+    /// without one serves the HS algorithms that it is long enough for.
     [[nodiscard]] static tl::expected<std::shared_ptr<const Key>, KeyError> from_jwk(json::Value jwk);
 
     ~Key();
@@ -92,7 +95,8 @@ public:
 
     /// What a file or a provider gave: PEM (one or more blocks), a JWK, or a JWK Set. In a set, keys that cannot be
     /// used are left out and say why in `complaints` (RFC 7517 §5); secrets beside public keys are left out too (a
-    /// published set must not hold one). Refused: no usable key at all, and two keys of one kid.
+    /// published set must not hold one). Of several certificates in a PEM only the first is a key: the others of a
+    /// chain belong to its issuers. Refused: no usable key at all, and two keys for signatures of one kid.
     [[nodiscard]] static tl::expected<KeySet, KeyError> from_text(std::string_view text,
                                                                   std::vector<std::string>* complaints = nullptr);
     [[nodiscard]] static tl::expected<KeySet, KeyError> from_json(json::Value jwk_or_set,

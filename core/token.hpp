@@ -15,7 +15,7 @@
 namespace jwt {
 
 /// The longest compact token that is looked at, in bytes.
-inline constexpr std::size_t max_token_size = 16 * 1024;
+inline constexpr std::size_t max_token_size = std::size_t{16} * 1024;
 
 /// The longest header parameter `kid`, in bytes.
 inline constexpr std::size_t max_kid_size = 1024;
@@ -26,10 +26,6 @@ class UnverifiedToken {
 public:
     [[nodiscard]] json::Value header() const noexcept { return header_.root(); }
     [[nodiscard]] json::Value payload() const noexcept { return payload_.root(); }
-    [[nodiscard]] std::optional<std::string_view> kid() const noexcept {
-        const std::optional<json::Value> kid = header().member("kid");
-        return kid ? kid->string() : std::nullopt;
-    }
     /// The bytes that were signed, as received (RFC 7515 §5.2).
     [[nodiscard]] std::string_view signing_input() const noexcept {
         return std::string_view(text_).substr(0, signing_input_size_);

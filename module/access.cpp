@@ -2,6 +2,7 @@
 
 #include "answer.hpp"
 #include "config.hpp"
+#include "cookies.hpp"
 #include "guard.hpp"
 #include "judgement.hpp"
 #include "request_state.hpp"
@@ -110,6 +111,7 @@ ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, const LocationConfi
     }
     auto custom = hook_answer(r, config, denial);
     if (custom && !*custom) {
+        forget_cookies(r);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     const Answer answer = custom ? std::move(**custom) : default_answer(r, denial);
@@ -129,8 +131,7 @@ void body_is_read(ngx_http_request_t* r) noexcept {
     ngx_http_core_run_phases(r);
 }
 
-ngx_int_t read_body(ngx_http_request_t* r, RequestState& state) {
-    state.body_asked_for = true;
+ngx_int_t read_body(ngx_http_request_t* r) {
     const ngx_int_t rc = ngx_http_read_client_request_body(r, body_is_read);
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         return rc;
@@ -159,10 +160,11 @@ ngx_int_t run(ngx_http_request_t* r) {
     }
     const TokenLocations& locations =
         requirement.locations.count != 0 ? requirement.locations : *config.token_locations;
-    const bool body_is_here = r->request_body != nullptr;
+    // Of a body that was thrown away, and of one that is its main request's alone, there is no more to come.
+    const bool body_is_here = r->request_body != nullptr || r->discard_body || r != r->main;
     Search search = find_token(r, config, locations, requirement.use == jwt::TokenUse::refresh, body_is_here);
     if (std::holds_alternative<NeedsBody>(search)) {
-        return read_body(r, state);
+        return read_body(r);
     }
     if (const auto* nothing = std::get_if<NoToken>(&search)) {
         if (requirement.optional) {
@@ -184,6 +186,7 @@ ngx_int_t run(ngx_http_request_t* r) {
         return refuse(r, state, config, denied->denial);
     }
     state.refuse(r, jwt::Reason::error, "Token cannot be verified");
+    forget_cookies(r);
     return NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "answer.hpp"
+#include "text.hpp"
 
 namespace ngx {
 
@@ -77,6 +78,17 @@ void unset_token_cookies(ngx_http_request_t* r, const LocationConfig& config, bo
     add_cookie(r, config, {view(names.name), "", view(names.path), true}, domain, at_once);
     if (has_csrf_cookie(config)) {
         add_cookie(r, config, {view(names.csrf_cookie_name), "", view(names.csrf_cookie_path), false}, domain, at_once);
+    }
+}
+
+void forget_cookies(ngx_http_request_t* r) noexcept {
+    for (ngx_list_part_t* part = &r->headers_out.headers.part; part != nullptr; part = part->next) {
+        auto* lines = static_cast<ngx_table_elt_t*>(part->elts);
+        for (ngx_uint_t i = 0; i < part->nelts; ++i) {
+            if (same_name(view(lines[i].key), "Set-Cookie")) {
+                lines[i].hash = 0;  // nginx leaves such a line out
+            }
+        }
     }
 }
 

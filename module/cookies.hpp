@@ -21,4 +21,7 @@ void set_token_cookies(ngx_http_request_t* r, const LocationConfig& config, bool
 void unset_token_cookies(ngx_http_request_t* r, const LocationConfig& config, bool refresh,
                          std::optional<std::string_view> domain);
 
+/// Takes back what a call into Lua set before it failed: nobody is logged in by an error.
+void forget_cookies(ngx_http_request_t* r) noexcept;
+
 }  // namespace ngx

@@ -1,12 +1,9 @@
 #include "directives.hpp"
 
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include "../core/base64url.hpp"
+#include "file.hpp"
 #include "guard.hpp"
 
 // Secrets and key files, read and checked at their own line.
@@ -29,21 +26,6 @@ std::string full_path(ngx_conf_t* cf, std::string_view path) {
 namespace {
 
 constexpr std::size_t max_key_file = 1024 * 1024;
-
-tl::expected<std::string, std::string> read_file(const std::string& path) {
-    errno = 0;
-    std::ifstream file(path, std::ios::binary);
-    std::string text{std::istreambuf_iterator<char>(file), {}};
-    if (!file.is_open() || file.bad()) {
-        const ngx_err_t code = errno;
-        return tl::make_unexpected("cannot be read (" + std::to_string(code) + ": " + std::string(strerror(code)) +
-                                   ")");
-    }
-    if (text.size() > max_key_file) {
-        return tl::make_unexpected(std::string("is larger than 1m, which no key file is"));
-    }
-    return text;
-}
 
 KeySources& key_sources(ngx_conf_t* cf, LocationConfig& config) {
     if (config.key_sources == nullptr) {
@@ -76,7 +58,7 @@ std::optional<std::string> decode_hex(std::string_view text) {
 tl::expected<std::string, std::string> read_secret(ngx_conf_t* cf, std::string_view word) {
     if (word.starts_with("file:")) {
         const std::string path = full_path(cf, word.substr(5));
-        auto text = read_file(path);
+        auto text = file_contents(path, max_key_file);
         if (!text) {
             return tl::make_unexpected("secret file " + quoted(path) + " " + text.error());
         }
@@ -135,7 +117,7 @@ char* set_key_file(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
     const bool is_private = directive(cmd) == "jwt_private_key";
     const std::string path = full_path(cf, view(words(cf)[1]));
     const std::string called = directive(cmd) + " " + quoted(path);
-    const auto text = read_file(path);
+    const auto text = file_contents(path, max_key_file);
     if (!text) {
         return config_error(cf, called + " " + text.error());
     }

@@ -2,6 +2,7 @@
 
 #include "answer.hpp"
 #include "config.hpp"
+#include "cookies.hpp"
 #include "guard.hpp"
 #include "worker.hpp"
 
@@ -12,7 +13,11 @@ namespace {
 ngx_int_t answer_by_handler(ngx_http_request_t* r) {
     const LocationConfig& config = location_config(r);
     const auto answer = worker().lua->handle(r, config.lua->file, std::string(view(config.handler)));
-    return answer ? send_answer(r, *answer) : ngx_int_t{NGX_HTTP_INTERNAL_SERVER_ERROR};
+    if (!answer) {
+        forget_cookies(r);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return send_answer(r, *answer);
 }
 
 void body_is_read(ngx_http_request_t* r) noexcept {

@@ -159,7 +159,7 @@ void write_log_line(lua_State* lua, ngx_uint_t level, std::string_view text) noe
 void raise_at_author(lua_State* lua, std::string_view message) {
     lua_Debug frame{};
     push_text(lua, "");
-    for (int level = 0; lua_getstack(lua, level, &frame) != 0; ++level) {
+    for (int level = 0; level < max_trace && lua_getstack(lua, level, &frame) != 0; ++level) {
         if (lua_getinfo(lua, "Sl", &frame) != 0 && frame.currentline > 0 && frame.source[0] == '@') {
             lua_pop(lua, 1);
             lua_pushfstring(lua, "%s:%d: ", frame.short_src, frame.currentline);

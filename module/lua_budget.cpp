@@ -107,9 +107,9 @@ bool LuaBudget::spend(std::size_t steps) noexcept {
 void LuaBudget::raise(lua_State* lua) {
     if (where_[0] == '\0') {
         lua_Debug frame{};
-        for (int level = 0; lua_getstack(lua, level, &frame) != 0; ++level) {
-            if (lua_getinfo(lua, "Sl", &frame) != 0 && frame.currentline > 0) {
-                std::snprintf(where_.data(), where_.size(), "%s:%d", frame.short_src, frame.currentline);
+        for (int level = 0; level < max_trace && lua_getstack(lua, level, &frame) != 0; ++level) {
+            if (lua_getinfo(lua, "Sl", &frame) != 0 && frame.currentline > 0 && frame.source[0] == '@') {
+                std::snprintf(where_.data(), where_.size(), "%s:%d: ", frame.short_src, frame.currentline);
                 break;
             }
         }

@@ -14,6 +14,9 @@
 
 namespace ngx {
 
+/// How many frames are looked at to find an author's line: reaching the n-th costs n steps.
+inline constexpr int max_trace = 50;
+
 /// What one call into Lua may still use. The allocator and the count hook of its state draw on it.
 ///
 /// Once steps or time are used up they stay so until the call ends: the hook then raises at every instruction, so that
@@ -37,7 +40,7 @@ public:
     [[nodiscard]] bool memory_refused() const noexcept { return memory_refused_; }
     /// Bytes that the state holds now.
     [[nodiscard]] std::size_t memory_used() const noexcept { return memory_used_; }
-    /// Where the code was when steps or time ran out: "FILE:LINE"; may be empty.
+    /// Where the code was when steps or time ran out: "FILE:LINE: "; may be empty.
     [[nodiscard]] std::string_view where() const noexcept { return where_.data(); }
 
     /// lua_Alloc.

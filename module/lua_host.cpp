@@ -34,15 +34,15 @@ int report_error(lua_State* lua) {
     }
     lua_Debug frame{};
     std::size_t size = 0;
-    for (int level = 1; lua_getstack(lua, level, &frame) != 0 && size + 1 < report.trace.size(); ++level) {
-        if (lua_getinfo(lua, "Sln", &frame) == 0 || frame.currentline <= 0) {
-            continue;
+    for (int level = 1; level < max_trace && lua_getstack(lua, level, &frame) != 0; ++level) {
+        if (lua_getinfo(lua, "Sln", &frame) == 0 || frame.currentline <= 0 || frame.source[0] != '@') {
+            continue;  // C, and our own Lua code
         }
         const int written = std::snprintf(report.trace.data() + size, report.trace.size() - size, "%s%s:%d%s%s",
                                           size == 0 ? "" : " < ", frame.short_src, frame.currentline,
                                           frame.name == nullptr ? "" : " in ", frame.name == nullptr ? "" : frame.name);
         size += written > 0 ? static_cast<std::size_t>(written) : 0;
-        if (level > 20) {
+        if (size + 1 >= report.trace.size()) {
             break;
         }
     }
@@ -270,15 +270,15 @@ bool LuaState::run(LuaCall& next) {
     if (budget.exhausted()) {
         // Whatever came back: an author's pcall may have turned the error into a result.
         std::snprintf(report.message.data(), report.message.size(),
-                      budget.out_of_time() ? "%.*s: stopped after %zu ms of CPU time"
-                                           : "%.*s: stopped after %zu steps (jwt_lua_limit steps=)",
+                      budget.out_of_time() ? "%.*sstopped after %zu ms of CPU time (jwt_lua_limit time=)"
+                                           : "%.*sstopped after %zu steps (jwt_lua_limit steps=)",
                       static_cast<int>(budget.where().size()), budget.where().data(),
                       budget.out_of_time() ? static_cast<std::size_t>(limits.time.count()) : limits.steps);
     } else if (status == LUA_ERRMEM) {
         std::snprintf(report.message.data(), report.message.size(),
                       "it needs more than %zu bytes of memory (jwt_lua_limit memory=)", limits.memory);
     } else if (status == LUA_ERRERR && report.message[0] == '\0') {
-        report.set_message("error in error handling");
+        report.set_message("stack overflow");
     }
     lua_settop(lua, 0);
     return status == 0 && !budget.exhausted();

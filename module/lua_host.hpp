@@ -47,7 +47,7 @@ inline constexpr std::size_t hook_count = 15;
 struct LuaLimits {
     std::size_t steps = 1'000'000;          // virtual machine instructions
     std::size_t memory = 16 * 1024 * 1024;  // bytes beyond what the state held before the call
-    std::chrono::milliseconds time{100};    // CPU time, for what instructions do not measure
+    std::chrono::milliseconds time{50};     // CPU time, for what instructions do not measure
 };
 
 /// A response as Lua code made it.

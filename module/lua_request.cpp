@@ -1,4 +1,4 @@
-#include <array>
+#include <new>
 
 #include "lua_state.hpp"
 #include "text.hpp"
@@ -84,29 +84,23 @@ int json(lua_State* lua) {
     return 2;
 }
 
-int hex_value(char c) noexcept {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
+/// Leaves the bytes in LuaState::text.
+bool unescape(LuaState& state, std::string_view text) noexcept {
+    try {
+        state.text = unescaped(text);
+        return true;
+    } catch (const std::bad_alloc&) {
+        return false;
     }
-    const char lower = static_cast<char>(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-/// Pushes one name or value of application/x-www-form-urlencoded, as `unescaped` reads it.
+/// Pushes a name or value of application/x-www-form-urlencoded.
 void push_unescaped(lua_State* lua, std::string_view text) {
-    luaL_Buffer out;
-    luaL_buffinit(lua, &out);
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const int high = text[i] == '%' && i + 2 < text.size() ? hex_value(text[i + 1]) : -1;
-        const int low = high >= 0 ? hex_value(text[i + 2]) : -1;
-        if (low >= 0) {
-            luaL_addchar(&out, static_cast<char>(high * 16 + low));
-            i += 2;
-        } else {
-            luaL_addchar(&out, text[i] == '+' ? ' ' : text[i]);
-        }
+    LuaState& state = LuaState::of(lua);
+    if (!unescape(state, text)) {
+        luaL_error(lua, "not enough memory");
     }
-    luaL_pushresult(&out);
+    push_text(lua, state.text);
 }
 
 /// Pushes a table of names and values. The first value of a name wins, as where a token is looked for.

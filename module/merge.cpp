@@ -94,13 +94,17 @@ bool has_kind(const KeySources& sources, KeySources::Kind kind) {
                        [&](const auto& source) { return source.kind == kind; });
 }
 
+bool decides_keys(const LocationConfig& config) {
+    return config.lua != nullptr && config.lua->file.has(Hook::decode_key);
+}
+
 /// Makes the keys of a location that uses them.
 char* prepare_keys(ngx_conf_t* cf, LocationConfig& config) {
     auto* keys = make_in_pool<Keys>(cf->pool);
     const bool public_given = has_kind(*config.key_sources, KeySources::Kind::public_key);
     for (const auto& source : config.key_sources->sources) {
         // A private key verifies too, by its public half, unless public keys are named.
-        if (source.kind == KeySources::Kind::private_key && public_given) {
+        if (decides_keys(config) || (source.kind == KeySources::Kind::private_key && public_given)) {
             continue;
         }
         if (const auto problem = add_verifying_keys(source, *config.decode_algorithms, keys->verifying)) {
@@ -171,10 +175,6 @@ char* check_handler(ngx_conf_t* cf, const LocationConfig& config) {
                                 ": write a function of that name into its table \"handlers\"");
     }
     return NGX_CONF_OK;
-}
-
-bool decides_keys(const LocationConfig& config) {
-    return config.lua != nullptr && config.lua->file.has(Hook::decode_key);
 }
 
 void merge_cookie(CookieConfig& conf, const CookieConfig& prev, bool refresh) {
@@ -313,7 +313,8 @@ char* merge_keys(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& pre
     }
     if (conf.key_sources != nullptr) {
         const bool as_outside = conf.key_sources == prev.key_sources && conf.algorithm == prev.algorithm &&
-                                prev.decode_algorithms != nullptr && *conf.decode_algorithms == *prev.decode_algorithms;
+                                decides_keys(conf) == decides_keys(prev) && prev.decode_algorithms != nullptr &&
+                                *conf.decode_algorithms == *prev.decode_algorithms;
         if (as_outside && prev.keys != nullptr) {
             conf.keys = prev.keys;
             return NGX_CONF_OK;

@@ -49,8 +49,6 @@ public:
     [[nodiscard]] TokenLocation found_in() const noexcept { return found_in_; }
     [[nodiscard]] const std::optional<std::string>& user() const noexcept { return user_; }
 
-    bool body_asked_for = false;  // reading the body for this judgement has begun
-
 private:
     const ngx_http_request_t* request_;
     std::optional<jwt::VerifiedToken> accepted_;

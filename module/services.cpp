@@ -85,11 +85,12 @@ ServiceResult decode(ngx_http_request_t* r, std::string_view token, std::optiona
     return bad(r, refused.refusal.message);
 }
 
-std::optional<std::string> csrf_of(std::string_view token) {
-    const auto parsed = worker().verifier.parse(token);
-    const auto claim = parsed ? parsed->payload().member("csrf") : std::nullopt;
+std::optional<std::string> csrf_of(const jwt::UnverifiedToken& token) {
+    const auto claim = token.payload().member("csrf");
     const auto text = claim ? claim->string() : std::nullopt;
-    return text && !has_control_character(*text) ? std::optional<std::string>(*text) : std::nullopt;
+    // It becomes a cookie's value (RFC 6265 §4.1.1).
+    const bool good = text && !has_control_character(*text) && text->find_first_of(" \",;\\") == std::string_view::npos;
+    return good ? std::optional<std::string>(*text) : std::nullopt;
 }
 
 }  // namespace
@@ -140,7 +141,11 @@ ServiceResult set_cookies(ngx_http_request_t* r, CookieKind kind, std::string_vi
                           std::optional<std::string_view> domain) noexcept {
     return serve(r, [&]() -> ServiceResult {
         const LocationConfig& config = location_config(r);
-        const auto csrf = csrf_of(token);
+        const auto parsed = worker().verifier.parse(token);
+        if (!parsed) {  // what else it is could add attributes, or lines
+            return bad(r, "only a token goes into cookies: " + parsed.error().message);
+        }
+        const auto csrf = csrf_of(*parsed);
         if (has_csrf_cookie(config) && !csrf) {
             return bad(r,
                        "only a token with a claim \"csrf\" goes into cookies: make it with create_access_token or "

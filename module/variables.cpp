@@ -49,7 +49,23 @@ ngx_int_t set_printable(ngx_http_request_t* r, Value& value, std::string_view te
                                        : set_text(r, value, text);
 }
 
-/// Strings as they are, other JSON as JSON text (whose strings escape control characters), null as nothing.
+/// JSON text escapes every control character in its strings but DEL, which no header line may hold either.
+ngx_int_t set_json_text(ngx_http_request_t* r, Value& value, std::string_view text) {
+    if (text.find('\x7f') == std::string_view::npos) {
+        return set_text(r, value, text);
+    }
+    std::string escaped;
+    for (const char c : text) {
+        if (c == '\x7f') {
+            escaped += "\\u007f";
+        } else {
+            escaped.push_back(c);
+        }
+    }
+    return set_text(r, value, escaped);
+}
+
+/// Strings as they are, other JSON as JSON text, null as nothing.
 ngx_int_t set_json(ngx_http_request_t* r, Value& value, const std::optional<jwt::json::Value>& json) {
     if (!json || json->type() == jwt::json::Type::null) {
         set_nothing(value);
@@ -58,7 +74,7 @@ ngx_int_t set_json(ngx_http_request_t* r, Value& value, const std::optional<jwt:
     if (const auto text = json->string()) {
         return set_printable(r, value, *text);
     }
-    return set_text(r, value, json->text());
+    return set_json_text(r, value, json->text());
 }
 
 /// nginx knows variables by lower-case names: the member of that very name, else the one that differs in case alone.
@@ -100,7 +116,7 @@ ngx_int_t header(ngx_http_request_t* r, Value& value, uintptr_t data, const jwt:
 
 ngx_int_t payload(ngx_http_request_t* r, Value& value, uintptr_t, const jwt::VerifiedToken& token,
                   const RequestState&) {
-    return set_text(r, value, token.payload().text());
+    return set_json_text(r, value, token.payload().text());
 }
 
 ngx_int_t location(ngx_http_request_t* r, Value& value, uintptr_t, const jwt::VerifiedToken&,

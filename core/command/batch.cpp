@@ -63,9 +63,9 @@ struct Line {
     if (!algorithm || !keys.verifies().has(*algorithm)) {
         return invalid(word(Error::algorithm_not_allowed));
     }
-    const auto signature = base64url::decode(*line.signature);
+    const auto signature = jws::decoded_signature(*line.signature);
     if (!signature) {
-        return invalid(word(Error::signature_encoding));
+        return invalid(word(signature.error().error));
     }
     for (const Key* key : keys.candidates(*algorithm, std::nullopt)) {
         if (signature_matches(*key, *algorithm, *input, *signature)) {

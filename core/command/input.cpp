@@ -1,6 +1,7 @@
 #include "input.hpp"
 
 #include <strings.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <memory>

@@ -1,0 +1,76 @@
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use JWTTest;
+
+# README's examples work as they stand there.
+
+open my $file, '<', "$FindBin::Bin/../README.md" or die "README.md: $!";
+my $readme = do { local $/; <$file> };
+my @nginx = $readme =~ /^```nginx\n(.*?)^```/msg;
+my @lua   = $readme =~ /^```lua\n(.*?)^```/msg;
+cmp_ok(scalar @nginx, '>=', 4, 'README has nginx examples');
+cmp_ok(scalar @lua,   '>=', 4, 'README has Lua examples');
+
+my $key   = keypair('ES256');
+my %files = (
+    'jwt.secret'  => "$JWTTest::Token::secret\n",
+    'hooks.lua'   => $lua[0],
+    'session.lua' => (grep { /set_access_cookies/ } @lua)[0],
+    'idp.jwks'    => sprintf('{"keys":[{"kty":"EC","crv":"P-256","x":"%s","y":"%s"}]}', @{$key->{public_jwk}}{qw(x y)}),
+);
+
+sub in_place {
+    my ($text) = @_;
+    $text =~ s{/etc/nginx/}{%%DIR%%/}g;
+    $text =~ s{http://127\.0\.0\.1:9000}{%%BACKEND%%}g;
+    return $text;
+}
+
+my ($whole) = grep { /load_module/ } @nginx;
+my ($outside, $inside) = $whole =~ /http \{\n(.*?)server \{\n\s+listen[^\n]*\n(.*)\}\s*\}\s*\z/s;
+ok($inside, 'the quick start is one whole configuration');
+
+my $t = JWTTest->new(http => in_place($outside), config => in_place($inside), files => \%files);
+
+my $refused = $t->get('/');
+is($refused->{status}, 401, 'quick start: no token is refused');
+is_deeply($refused->{json}, { msg => 'Missing Authorization Header' }, 'and told why');
+my $json  = [ 'Content-Type' => 'application/json' ];
+my $login = $t->post('/login', $json, '{"username":"test","password":"test"}');
+is($login->{status}, 200, 'quick start: login');
+is($t->post('/login', $json, '{"username":"test","password":"no"}')->{status}, 401, 'a wrong password is refused');
+my $let = $t->get_with('/', $login->{json}{access_token});
+is($let->{status}, 200, 'its token is let through');
+is((grep { $_->[0] eq 'X-User' } @{$let->{json}{headers}})[0][1], 'test', 'and the application learns who it is');
+my $expired = $t->get_with('/', token(claims(exp => time - 60)));
+is_deeply($expired->{json}, { status => 401, sub_status => 42, msg => 'The access token has expired' }, "the hook's answer");
+
+for my $example (grep { !/load_module/ } @nginx) {
+    my ($code, $said) = JWTTest->nginx_t(
+        http   => 'jwt_secret_key file:%%DIR%%/jwt.secret;',
+        config => in_place($example),
+        files  => \%files
+    );
+    is($code, 0, 'nginx -t takes: ' . (split /\n/, $example)[0]) or diag($said);
+}
+
+for my $i (0 .. $#lua) {
+    my ($code, $said) = JWTTest->nginx_t(
+        config => 'jwt_secret_key file:%%DIR%%/jwt.secret; location / { jwt_required; jwt_lua_file %%DIR%%/example.lua; }',
+        files  => { %files, 'example.lua' => $lua[$i] }
+    );
+    is($code, 0, "nginx -t takes Lua example " . ($i + 1)) or diag($said);
+}
+
+# Each directive of the module is in README, with its name.
+open my $table, '<', "$FindBin::Bin/../module/directives.cpp" or die "directives.cpp: $!";
+my %directives = map { $_ => 1 } do { local $/; <$table> } =~ /"(jwt_[a-z_]+)",/g;
+cmp_ok(scalar keys %directives, '>', 40, 'the command table was read');
+for my $name (sort keys %directives) {
+    like($readme, qr/`$name\b/, "README has $name");
+}
+
+done_testing;
