@@ -51,7 +51,8 @@ void install_budget(lua_State* lua) noexcept {
     lua_sethook(lua, on_count, LUA_MASKCOUNT, normal_interval);
 }
 
-void LuaBudget::begin(lua_State* lua) noexcept {
+void LuaBudget::begin(lua_State* lua, std::chrono::milliseconds time) noexcept {
+    time_ = time;
     lua_ = lua;
     active_ = true;
     exhausted_ = false;
@@ -95,7 +96,7 @@ bool LuaBudget::spend(std::size_t steps) noexcept {
     steps_since_clock_ = 0;
     const std::uint64_t now = cpu_time();
     if (deadline_ == 0) {  // most calls end before their first look at the clock, which is a system call
-        deadline_ = now + static_cast<std::uint64_t>(limits_.time.count()) * 1'000'000;
+        deadline_ = now + static_cast<std::uint64_t>(time_.count());
     } else if (now >= deadline_) {
         out_of_time_ = true;
         exhaust();

@@ -3,6 +3,7 @@
 #include "ngx.hpp"
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -27,7 +28,7 @@ public:
     explicit LuaBudget(const LuaLimits& limits) noexcept : limits_(limits) {}
 
     /// Opens the account of one call; `lua` is not running.
-    void begin(lua_State* lua) noexcept;
+    void begin(lua_State* lua, std::chrono::milliseconds time) noexcept;
     void end() noexcept { active_ = false; }
 
     /// Takes steps off; raises a Lua error where there are not enough.
@@ -64,6 +65,7 @@ private:
     int interval_ = 0;
     std::size_t steps_left_ = 0;
     std::size_t steps_since_clock_ = 0;
+    std::chrono::nanoseconds time_{};
     std::uint64_t deadline_ = 0;  // nanoseconds of thread CPU time; 0: the clock was not read yet
     std::uintptr_t entry_ = 0;    // address in the C stack where the call began
     std::size_t memory_used_ = 0;

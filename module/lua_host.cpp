@@ -15,6 +15,8 @@ namespace {
 
 // How much Lua code may hold on to between calls, in calls' worth, before its state is made anew.
 constexpr std::size_t kept_calls = 4;
+// Nobody waits while a file is loaded, and it may make its tables.
+constexpr int load_time = 20;
 
 void* allocate(void* state, void* block, std::size_t old_size, std::size_t new_size) {
     return static_cast<LuaState*>(state)->budget.allocate(block, old_size, new_size);
@@ -263,7 +265,8 @@ bool LuaState::run(LuaCall& next) {
     lua_settop(lua, 0);
     lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::report_error));
     lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::run_call));
-    budget.begin(lua);
+    const std::chrono::milliseconds time = loading ? load_time * limits.time : limits.time;
+    budget.begin(lua, time);
     const int status = lua_pcall(lua, 0, 0, 1);
     budget.end();
     call = nullptr;
@@ -273,7 +276,7 @@ bool LuaState::run(LuaCall& next) {
                       budget.out_of_time() ? "%.*sstopped after %zu ms of CPU time (jwt_lua_limit time=)"
                                            : "%.*sstopped after %zu steps (jwt_lua_limit steps=)",
                       static_cast<int>(budget.where().size()), budget.where().data(),
-                      budget.out_of_time() ? static_cast<std::size_t>(limits.time.count()) : limits.steps);
+                      budget.out_of_time() ? static_cast<std::size_t>(time.count()) : limits.steps);
     } else if (status == LUA_ERRMEM) {
         std::snprintf(report.message.data(), report.message.size(),
                       "it needs more than %zu bytes of memory (jwt_lua_limit memory=)", limits.memory);
