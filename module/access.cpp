@@ -143,6 +143,9 @@ ngx_int_t read_body(ngx_http_request_t* r) {
 ngx_int_t run(ngx_http_request_t* r) {
     const LocationConfig& config = location_config(r);
     if (config.required == nullptr || !config.required->on) {
+        if (RequestState* before = r->internal ? RequestState::find(r) : nullptr) {
+            before->forget_token(r);
+        }
         return NGX_DECLINED;
     }
     const Requirement& requirement = *config.required;

@@ -41,10 +41,14 @@ RequestState& RequestState::of(ngx_http_request_t* r) {
 }
 
 void RequestState::begin(ngx_http_request_t* r) noexcept {
-    accepted_.reset();
-    user_.reset();
     refused_.reset();
     message_.clear();
+    forget_token(r);
+}
+
+void RequestState::forget_token(ngx_http_request_t* r) noexcept {
+    accepted_.reset();
+    user_.reset();
     forget_variables(r);
 }
 

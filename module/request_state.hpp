@@ -36,6 +36,9 @@ public:
 
     /// Starts judging: forgets what an earlier location found.
     void begin(ngx_http_request_t* r) noexcept;
+    /// What an unprotected location does after an internal redirect: it knows of no token, yet as an error page it may
+    /// say why one was refused.
+    void forget_token(ngx_http_request_t* r) noexcept;
     void accept(ngx_http_request_t* r, jwt::VerifiedToken&& token, const jwt::Policy& policy, TokenLocation found_in,
                 std::optional<std::string>&& user) noexcept;
     void refuse(ngx_http_request_t* r, jwt::Reason reason, std::string_view message) noexcept;

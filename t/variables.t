@@ -51,7 +51,7 @@ my $t = JWTTest->new(
     location /accel/ { proxy_pass %%BACKEND%%; }
     location /accel/closed/ { jwt_required; proxy_pass %%BACKEND%%; }
     location \@named { $pass }
-    location \@closed { jwt_required; $pass }
+    location \@closed { jwt_required; rewrite ^ /found break; $pass }
     location /directory/ { jwt_required; }
 EOF_CONFIG
     files => {

@@ -1,0 +1,146 @@
+#include "fake_nginx.hpp"
+
+#include <cstdarg>
+#include <cstdlib>
+#include <utility>
+
+#include "module/lua_services.hpp"
+
+namespace {
+
+/// What nginx has in main(): a cycle whose log nobody reads.
+struct FakeCycle {
+    FakeCycle() { cycle.log = &log; }
+    ngx_log_t log{};
+    ngx_cycle_t cycle{};
+};
+
+FakeCycle fake_cycle;
+
+std::string shown(std::optional<std::string_view> text) {
+    return text ? std::string(*text) : "-";
+}
+
+ngx::ServiceResult good(FakeRequest& request, std::string text) {
+    return {true, request.keep(std::move(text))};
+}
+
+}  // namespace
+
+extern "C" {
+
+volatile ngx_cycle_t* ngx_cycle = &fake_cycle.cycle;
+
+// Called for lines of the form "%V" alone.
+void ngx_log_error_core(ngx_uint_t level, ngx_log_t* log, ngx_err_t error, const char* format, ...) {
+    static_cast<void>(level);
+    static_cast<void>(error);
+    std::va_list arguments;
+    va_start(arguments, format);
+    const ngx_str_t* text = va_arg(arguments, ngx_str_t*);
+    va_end(arguments);
+    static_cast<FakeRequest*>(log->data)->log.emplace_back(ngx::view(*text));
+}
+
+void* ngx_pnalloc(ngx_pool_t* pool, size_t size) {
+    static_cast<void>(pool);
+    static_cast<void>(size);
+    std::abort();  // nothing under test allocates from a pool
+}
+}
+
+FakeRequest::FakeRequest() {
+    log_.log_level = NGX_LOG_DEBUG;
+    log_.data = this;
+    connection_.log = &log_;
+    connection_.data = this;
+    connection_.addr_text = keep("192.0.2.1");
+    request_.connection = &connection_;
+    request_.method_name = keep("POST");
+    request_.uri = keep("/login");
+}
+
+FakeRequest& FakeRequest::of(ngx_http_request_t* r) {
+    return *static_cast<FakeRequest*>(r->connection->data);
+}
+
+ngx_str_t FakeRequest::keep(std::string text) {
+    return ngx::str(kept_.emplace_back(std::move(text)));
+}
+
+void FakeRequest::set(ngx_str_t ngx_http_request_t::*field, std::string text) {
+    request_.*field = keep(std::move(text));
+}
+
+namespace ngx {
+
+ServiceResult issue_token(ngx_http_request_t* r, std::string_view request) noexcept {
+    FakeRequest::of(r).done.push_back("issue " + std::string(request));
+    return good(FakeRequest::of(r), "a.b.c");
+}
+
+ServiceResult decode_token(ngx_http_request_t* r, std::string_view token, std::optional<std::string_view> key,
+                           std::optional<std::string_view> csrf, bool allow_expired) noexcept {
+    FakeRequest& request = FakeRequest::of(r);
+    request.done.push_back("decode " + std::string(token) + " " + shown(key) + " " + shown(csrf) +
+                           (allow_expired ? " allow_expired" : ""));
+    if (token == "bad") {
+        return {false, request.keep("Signature verification failed")};
+    }
+    return good(request, request.decoded);
+}
+
+ServiceResult read_unverified_token(ngx_http_request_t* r, std::string_view token) noexcept {
+    FakeRequest::of(r).done.push_back("read " + std::string(token));
+    return good(FakeRequest::of(r), FakeRequest::of(r).decoded);
+}
+
+ServiceResult current_header(ngx_http_request_t* r) noexcept {
+    return good(FakeRequest::of(r), FakeRequest::of(r).header);
+}
+
+ServiceResult current_payload(ngx_http_request_t* r) noexcept {
+    return good(FakeRequest::of(r), FakeRequest::of(r).payload);
+}
+
+ServiceResult current_identity(ngx_http_request_t* r) noexcept {
+    return good(FakeRequest::of(r), FakeRequest::of(r).identity);
+}
+
+ServiceResult current_user(ngx_http_request_t* r) noexcept {
+    return good(FakeRequest::of(r), FakeRequest::of(r).user);
+}
+
+ServiceResult current_location(ngx_http_request_t* r) noexcept {
+    return good(FakeRequest::of(r), FakeRequest::of(r).location);
+}
+
+ServiceResult set_cookies(ngx_http_request_t* r, CookieKind kind, std::string_view token, std::optional<double> max_age,
+                          std::optional<std::string_view> domain) noexcept {
+    FakeRequest::of(r).done.push_back((kind == CookieKind::access ? "set access " : "set refresh ") +
+                                      std::string(token) + " " + (max_age ? std::to_string(*max_age) : "-") + " " +
+                                      shown(domain));
+    return good(FakeRequest::of(r), "");
+}
+
+ServiceResult unset_cookies(ngx_http_request_t* r, CookieKind kind, std::optional<std::string_view> domain) noexcept {
+    FakeRequest::of(r).done.push_back((kind == CookieKind::access ? "unset access " : "unset refresh ") +
+                                      shown(domain));
+    return good(FakeRequest::of(r), "");
+}
+
+std::optional<ngx_str_t> request_header(ngx_http_request_t* r, std::string_view name) noexcept {
+    const auto found = FakeRequest::of(r).headers.find(std::string(name));
+    return found == FakeRequest::of(r).headers.end() ? std::nullopt : std::optional(str(found->second));
+}
+
+std::optional<ngx_str_t> request_variable(ngx_http_request_t* r, std::string_view name) noexcept {
+    const auto found = FakeRequest::of(r).variables.find(std::string(name));
+    return found == FakeRequest::of(r).variables.end() ? std::nullopt : std::optional(str(found->second));
+}
+
+ServiceResult request_body(ngx_http_request_t* r) noexcept {
+    return {true, str(FakeRequest::of(r).body)};
+}
+
+}  // namespace ngx
