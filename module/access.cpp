@@ -84,12 +84,15 @@ std::optional<tl::expected<Answer, HookFailure>> hook_answer(ngx_http_request_t*
     return lua.answer(r, config.lua->file, hook, denial.header.value(), denial.payload.value());
 }
 
+bool satisfies_any(ngx_http_request_t* r) noexcept {
+    const auto* core = static_cast<ngx_http_core_loc_conf_t*>(ngx_http_get_module_loc_conf(r, ngx_http_core_module));
+    return r == r->main && core->satisfy == NGX_HTTP_SATISFY_ANY;
+}
+
 /// In `satisfy any` another access handler may still let the request in, as long as one follows.
 bool others_may_allow(ngx_http_request_t* r) noexcept {
-    const auto* core = static_cast<ngx_http_core_loc_conf_t*>(ngx_http_get_module_loc_conf(r, ngx_http_core_module));
     const auto* main = static_cast<ngx_http_core_main_conf_t*>(ngx_http_get_module_main_conf(r, ngx_http_core_module));
-    return r == r->main && core->satisfy == NGX_HTTP_SATISFY_ANY &&
-           main->phase_engine.handlers[r->phase_handler + 1].checker == ngx_http_core_access_phase;
+    return satisfies_any(r) && main->phase_engine.handlers[r->phase_handler + 1].checker == ngx_http_core_access_phase;
 }
 
 void finalize_with(ngx_http_request_t* r, const Answer& answer) {
@@ -114,7 +117,10 @@ ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, const LocationConfi
         forget_cookies(r);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-    const Answer answer = custom ? std::move(**custom) : default_answer(r, denial);
+    Answer answer = custom ? std::move(**custom) : default_answer(r, denial);
+    if (!custom && r != r->main && answer.status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
+        answer.status = NGX_HTTP_UNAUTHORIZED;  // auth_request takes any other no for its own failure
+    }
     if (answer.status == NGX_HTTP_UNAUTHORIZED && !names_challenge(answer)) {
         add_challenge(r, denial);
     }
@@ -140,13 +146,28 @@ ngx_int_t read_body(ngx_http_request_t* r) {
     return NGX_DONE;
 }
 
+/// A subrequest shares the array of its parent's variables, where each would read the claims of the other's token.
+void take_own_variables(ngx_http_request_t* r) {
+    if (r->variables != r->parent->variables) {
+        return;
+    }
+    const auto* core = static_cast<ngx_http_core_main_conf_t*>(ngx_http_get_module_main_conf(r, ngx_http_core_module));
+    const std::size_t size = core->variables.nelts * sizeof(ngx_http_variable_value_t);
+    auto* own = static_cast<ngx_http_variable_value_t*>(ngx_palloc(r->pool, size));
+    if (own == nullptr) {
+        throw std::bad_alloc();
+    }
+    ngx_memcpy(own, r->variables, size);
+    r->variables = own;
+}
+
 ngx_int_t run(ngx_http_request_t* r) {
     const LocationConfig& config = location_config(r);
     if (config.required == nullptr || !config.required->on) {
-        if (RequestState* before = r->internal ? RequestState::find(r) : nullptr) {
-            before->forget_token(r);
-        }
         return NGX_DECLINED;
+    }
+    if (r != r->main) {
+        take_own_variables(r);
     }
     const Requirement& requirement = *config.required;
     RequestState& state = RequestState::of(r);
@@ -201,6 +222,14 @@ ngx_int_t guarded_run(ngx_http_request_t* r) noexcept {
 
 ngx_int_t judge_request(ngx_http_request_t* r) noexcept {
     return guarded_run(r);
+}
+
+ngx_int_t settle_request(ngx_http_request_t* r) noexcept {
+    // An error page keeps the challenge of the refusal that it is shown for.
+    if (satisfies_any(r) && r->error_page == 0) {
+        forget_challenge(r);
+    }
+    return NGX_DECLINED;
 }
 
 ngx_int_t judge_subrequest(ngx_http_request_t* r) noexcept {

@@ -7,6 +7,10 @@ namespace ngx {
 /// The access phase: judges the token of a request. NGX_OK lets it through, NGX_DECLINED leaves it to others.
 ngx_int_t judge_request(ngx_http_request_t* r) noexcept;
 
+/// The precontent phase, which a request reaches that is let in: where another access handler did that under
+/// `satisfy any`, takes back the challenge of a token that was refused.
+ngx_int_t settle_request(ngx_http_request_t* r) noexcept;
+
 /// The preaccess phase, for subrequests alone: nginx runs no access handlers in them, so that a protected location
 /// would stand open as the target of auth_request, of an SSI include or of a mirror.
 ngx_int_t judge_subrequest(ngx_http_request_t* r) noexcept;

@@ -197,6 +197,29 @@ char* set_lua_file(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     return NGX_CONF_OK;
 }
 
+/// Templates for `require`, relative ones made full by the folder of the configuration.
+char* set_lua_path(ngx_conf_t* cf, ngx_command_t*, void* conf) {
+    LocationConfig& config = location_config(conf);
+    if (config.lua_path.data != nullptr) {
+        return is_duplicate();
+    }
+    std::string full;
+    std::string_view rest = view(words(cf)[1]);
+    for (bool more = true; more;) {
+        const std::string_view part = rest.substr(0, rest.find(';'));
+        more = part.size() < rest.size();
+        rest.remove_prefix(part.size() + (more ? 1 : 0));
+        if (part.find('?') == std::string_view::npos) {
+            return config_error(cf,
+                                "jwt_lua_path takes templates with a question mark for the name of the module, as in "
+                                "/etc/nginx/lua/?.lua; several stand apart by semicolons");
+        }
+        full += (full.empty() ? "" : ";") + full_path(cf, part);
+    }
+    config.lua_path = copy_to_pool(cf->pool, full);
+    return NGX_CONF_OK;
+}
+
 char* set_lua_limit(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     auto& config = *static_cast<MainConfig*>(conf);
     if (config.lua_limits != nullptr) {
@@ -345,7 +368,7 @@ ngx_command_t directives[] = {
                  offsetof(LocationConfig, exempt_methods)),
     in_locations("jwt_realm", NGX_CONF_TAKE1, guarded_setter<set_realm>, offsetof(LocationConfig, realm)),
     in_locations("jwt_lua_file", NGX_CONF_TAKE1, guarded_setter<set_lua_file>),
-    in_locations("jwt_lua_path", NGX_CONF_TAKE1, guarded_setter<set_nonempty>, offsetof(LocationConfig, lua_path)),
+    in_locations("jwt_lua_path", NGX_CONF_TAKE1, guarded_setter<set_lua_path>),
     in_locations("jwt_handler", NGX_CONF_TAKE1, guarded_setter<set_handler>, 0, NGX_HTTP_LOC_CONF),
     {ngx_string("jwt_lua_limit"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, guarded_setter<set_lua_limit>,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},

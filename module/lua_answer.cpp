@@ -22,10 +22,9 @@ constexpr std::string_view own_lines[] = {
     std::abort();
 }
 
-bool take_body(std::string& to, LuaState& state) noexcept {
+void take_json(std::string& to, LuaState& state) noexcept {
     to.swap(state.text);
     state.text.clear();
-    return true;
 }
 
 bool copy_text(std::string& to, std::string_view text) noexcept {
@@ -56,7 +55,7 @@ void check_memory(lua_State* lua, bool had) {
     }
 }
 
-void take_body_result(lua_State* lua, Answer& answer, int index, bool status_given) {
+void take_body(lua_State* lua, Answer& answer, int index, bool status_given) {
     LuaState& state = LuaState::of(lua);
     switch (lua_type(lua, index)) {
         case LUA_TSTRING:
@@ -81,7 +80,7 @@ void take_body_result(lua_State* lua, Answer& answer, int index, bool status_giv
     }
     state.text.clear();
     append_json(lua, index);
-    static_cast<void>(take_body(answer.body, state));
+    take_json(answer.body, state);
     check_memory(lua, copy_text(answer.content_type, "application/json"));
 }
 
@@ -165,7 +164,7 @@ void take_answer(lua_State* lua, LuaCall& call, int first) {
     check_count(lua, first, 3, wanted_answer);
     lua_settop(lua, first + 2);
     const bool status_given = !lua_isnil(lua, first + 1);
-    take_body_result(lua, call.answer, first, status_given);
+    take_body(lua, call.answer, first, status_given);
     if (status_given) {
         take_status(lua, call.answer, first + 1);
     }
@@ -192,7 +191,7 @@ void take_user(lua_State* lua, LuaCall& call, int first) {
     state.text.clear();
     append_json(lua, first);
     call.text.emplace();
-    static_cast<void>(take_body(*call.text, state));
+    take_json(*call.text, state);
 }
 
 void take_key(lua_State* lua, LuaCall& call, int first) {

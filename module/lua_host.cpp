@@ -289,7 +289,7 @@ bool LuaState::run(LuaCall& next) {
 
 void LuaState::tidy() {
     const std::size_t ceiling = memory_after_load + kept_calls * limits.memory;
-    if (lua == nullptr || (!budget.memory_refused() && budget.memory_used() <= ceiling)) {
+    if (call != nullptr || lua == nullptr || (!budget.memory_refused() && budget.memory_used() <= ceiling)) {
         return;
     }
     static_cast<void>(lua_cpcall(lua, collect_garbage, nullptr));

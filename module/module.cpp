@@ -28,6 +28,9 @@ ngx_int_t finish_configuration(ngx_conf_t* cf) noexcept {
     if (add_handler(cf, NGX_HTTP_PREACCESS_PHASE, judge_subrequest) != NGX_OK) {
         return NGX_ERROR;
     }
+    if (add_handler(cf, NGX_HTTP_PRECONTENT_PHASE, settle_request) != NGX_OK) {
+        return NGX_ERROR;
+    }
     return add_handler(cf, NGX_HTTP_ACCESS_PHASE, judge_request);
 }
 

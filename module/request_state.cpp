@@ -26,6 +26,15 @@ RequestState* RequestState::find(ngx_http_request_t* r) noexcept {
     return nullptr;
 }
 
+const RequestState* RequestState::shown_by(ngx_http_request_t* r) noexcept {
+    for (; r != nullptr; r = r->parent) {
+        if (const RequestState* state = find(r)) {
+            return state;
+        }
+    }
+    return nullptr;
+}
+
 RequestState& RequestState::of(ngx_http_request_t* r) {
     RequestState* state = find(r);
     if (state == nullptr) {
@@ -41,14 +50,10 @@ RequestState& RequestState::of(ngx_http_request_t* r) {
 }
 
 void RequestState::begin(ngx_http_request_t* r) noexcept {
-    refused_.reset();
-    message_.clear();
-    forget_token(r);
-}
-
-void RequestState::forget_token(ngx_http_request_t* r) noexcept {
     accepted_.reset();
     user_.reset();
+    refused_.reset();
+    message_.clear();
     forget_variables(r);
 }
 

@@ -28,17 +28,17 @@ public:
     /// The state of this request; null where it was never judged. Found also after an internal redirect, which makes
     /// nginx forget modules' contexts.
     [[nodiscard]] static RequestState* find(ngx_http_request_t* r) noexcept;
-    /// The same, made where there is none.
+    /// The state whose claims this request shows: an open subrequest shows those of the request that it is made for.
+    [[nodiscard]] static const RequestState* shown_by(ngx_http_request_t* r) noexcept;
+    /// The same as find, made where there is none.
     [[nodiscard]] static RequestState& of(ngx_http_request_t* r);
 
     /// The token that passed every check and hook; what variables and the Lua API show.
     [[nodiscard]] const jwt::VerifiedToken* accepted() const noexcept { return accepted_ ? &*accepted_ : nullptr; }
 
-    /// Starts judging: forgets what an earlier location found.
+    /// Starts judging: forgets what an earlier location found. An unprotected location judges nothing: after an internal
+    /// redirect to one, what was found stays, for the application behind a named location and for the access log.
     void begin(ngx_http_request_t* r) noexcept;
-    /// What an unprotected location does after an internal redirect: it knows of no token, yet as an error page it may
-    /// say why one was refused.
-    void forget_token(ngx_http_request_t* r) noexcept;
     void accept(ngx_http_request_t* r, jwt::VerifiedToken&& token, const jwt::Policy& policy, TokenLocation found_in,
                 std::optional<std::string>&& user) noexcept;
     void refuse(ngx_http_request_t* r, jwt::Reason reason, std::string_view message) noexcept;

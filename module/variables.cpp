@@ -99,9 +99,9 @@ ngx_int_t set_member(ngx_http_request_t* r, Value& value, jwt::json::Value objec
     return set_json(r, value, member_like(object, name.substr(prefix.size())));
 }
 
-ngx_int_t identity(ngx_http_request_t* r, Value& value, uintptr_t, const jwt::VerifiedToken& token,
-                   const RequestState&) {
-    return set_json(r, value, token.payload().member(location_config(r).policy->identity_claim));
+ngx_int_t identity(ngx_http_request_t* r, Value& value, uintptr_t, const jwt::VerifiedToken&,
+                   const RequestState& state) {
+    return set_json(r, value, state.identity());
 }
 
 ngx_int_t claim(ngx_http_request_t* r, Value& value, uintptr_t data, const jwt::VerifiedToken& token,
@@ -142,7 +142,7 @@ using TokenVariable = ngx_int_t (*)(ngx_http_request_t*, Value&, uintptr_t, cons
 template <TokenVariable get>
 ngx_int_t of_token(ngx_http_request_t* r, Value* value, uintptr_t data) noexcept {
     return guarded(r->connection->log, ngx_int_t{NGX_ERROR}, [&]() -> ngx_int_t {
-        const RequestState* state = RequestState::find(r);
+        const RequestState* state = RequestState::shown_by(r);
         if (state == nullptr || state->accepted() == nullptr) {
             set_nothing(*value);
             return NGX_OK;
@@ -153,7 +153,7 @@ ngx_int_t of_token(ngx_http_request_t* r, Value* value, uintptr_t data) noexcept
 
 ngx_int_t status(ngx_http_request_t* r, Value* value, uintptr_t) noexcept {
     return guarded(r->connection->log, ngx_int_t{NGX_ERROR}, [&]() -> ngx_int_t {
-        const RequestState* state = RequestState::find(r);
+        const RequestState* state = RequestState::shown_by(r);
         if (state != nullptr && state->refused()) {
             return set_text(r, *value, word(*state->refused()));
         }
@@ -167,7 +167,7 @@ ngx_int_t status(ngx_http_request_t* r, Value* value, uintptr_t) noexcept {
 
 ngx_int_t error(ngx_http_request_t* r, Value* value, uintptr_t) noexcept {
     return guarded(r->connection->log, ngx_int_t{NGX_ERROR}, [&]() -> ngx_int_t {
-        const RequestState* state = RequestState::find(r);
+        const RequestState* state = RequestState::shown_by(r);
         if (state == nullptr || !state->refused()) {
             set_nothing(*value);
             return NGX_OK;

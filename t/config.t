@@ -173,6 +173,12 @@ my @directives = (
         [qw(jwt_decode_leeway 5s)], [qw(jwt_access_token_expires 5m)], [qw(jwt_cookie_samesite Lax)],
         [qw(jwt_csrf_methods POST)], [qw(jwt_decode_audience a)], [qw(jwt_header_name A)], [qw(jwt_cookie_secure on)],
         [qw(jwt_realm a)]),
+    ['jwt_lua_path without a question mark', "jwt_lua_path %%DIR%%/lua/; #!", qr/jwt_lua_path takes templates with a question mark/,
+        "jwt_lua_path %%DIR%%/lua/?.lua;"],
+    ['jwt_lua_path with an empty template', "jwt_lua_path '%%DIR%%/?.lua;'; #!", qr/jwt_lua_path takes templates with a question mark/,
+        "jwt_lua_path '%%DIR%%/?.lua;%%DIR%%/?/init.lua';"],
+    ['jwt_lua_path empty', "jwt_lua_path ''; #!", qr/jwt_lua_path takes templates with a question mark/, "jwt_lua_path lua/?.lua;"],
+    ['jwt_lua_path twice', "jwt_lua_path a/?.lua;\njwt_lua_path b/?.lua; #!", qr/"jwt_lua_path" directive is duplicate/, "jwt_lua_path a/?.lua;"],
     ['jwt_lua_file twice', "jwt_lua_file %%DIR%%/hooks.lua;\njwt_lua_file %%DIR%%/hooks.lua; #!", qr/"jwt_lua_file" directive is duplicate/,
         "jwt_lua_file %%DIR%%/hooks.lua;"],
 

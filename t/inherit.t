@@ -39,7 +39,7 @@ my $http = <<"EOF_HTTP";
         location = /off { jwt_required off; $show }
         location = /lua-off { jwt_lua_file off; $show }
         location = /handler { jwt_required off; jwt_handler who; }
-        location = /own-path { jwt_lua_path %%DIR%%/path-own/?.lua; $show }
+        location = /own-path { jwt_lua_path path-own/?.lua; $show }
         location = /own-lua { jwt_lua_file %%DIR%%/own.lua; $show }
     }
 EOF_HTTP

@@ -76,6 +76,9 @@ namespace ngx {
 
 ServiceResult issue_token(ngx_http_request_t* r, std::string_view request) noexcept {
     FakeRequest::of(r).done.push_back("issue " + std::string(request));
+    if (FakeRequest::of(r).while_asked) {
+        FakeRequest::of(r).while_asked();
+    }
     return good(FakeRequest::of(r), "a.b.c");
 }
 

@@ -3,6 +3,7 @@
 #include "module/ngx.hpp"
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -30,7 +31,8 @@ public:
     std::string location = "null";
     std::string decoded = R"({"header":{"alg":"HS256"},"payload":{"jti":"j","csrf":"c"}})";
     std::vector<std::string> log;
-    std::vector<std::string> done;  // what services were asked for
+    std::vector<std::string> done;      // what services were asked for
+    std::function<void()> while_asked;  // runs within issue_token
 
 private:
     ngx_http_request_t request_{};

@@ -160,8 +160,14 @@ TEST_F(LuaApiTest, Requests) {
 }
 
 TEST_F(LuaApiTest, OneCallAtATime) {
-    EXPECT_EQ(handled("return type(jwt)"), "200 text/plain; charset=utf-8 table");
-    EXPECT_EQ(handled("return 'again'"), "200 text/plain; charset=utf-8 again");
+    const auto inner = load("inner.lua", "return { handlers = { test = function() return 'inner' end } }");
+    ASSERT_TRUE(inner) << inner.error();
+    bool refused = false;
+    request_.while_asked = [&] { refused = !host_->handle(request_.r(), *inner, "test"); };
+    EXPECT_EQ(handled("return jwt.create_access_token('a')"), "200 text/plain; charset=utf-8 a.b.c");
+    EXPECT_TRUE(refused);
+    EXPECT_THAT(last_log(), HasSubstr("another call is still running"));
+    EXPECT_EQ(shown(host_->handle(request_.r(), *inner, "test")), "200 text/plain; charset=utf-8 inner");
 }
 
 }  // namespace

@@ -86,7 +86,7 @@ TEST(Verifier, AcceptsAToken) {
     auto unverified = verifier.parse(text);
     ASSERT_TRUE(unverified);
     EXPECT_EQ(unverified->text(), text);
-    EXPECT_EQ(unverified->kid(), "k");
+    EXPECT_EQ(unverified->header().member("kid")->string(), "k");
     EXPECT_EQ(unverified->signing_input(), text.substr(0, text.rfind('.')));
     EXPECT_EQ(base64url::encode(unverified->signature()), text.substr(text.rfind('.') + 1));
 
