@@ -36,8 +36,9 @@ public:
     /// The token that passed every check and hook; what variables and the Lua API show.
     [[nodiscard]] const jwt::VerifiedToken* accepted() const noexcept { return accepted_ ? &*accepted_ : nullptr; }
 
-    /// Starts judging: forgets what an earlier location found. An unprotected location judges nothing: after an internal
-    /// redirect to one, what was found stays, for the application behind a named location and for the access log.
+    /// Starts judging: forgets what an earlier location found. An unprotected location judges nothing: after an
+    /// internal redirect to one, what was found stays, for the application behind a named location and for the access
+    /// log.
     void begin(ngx_http_request_t* r) noexcept;
     void accept(ngx_http_request_t* r, jwt::VerifiedToken&& token, const jwt::Policy& policy, TokenLocation found_in,
                 std::optional<std::string>&& user) noexcept;
