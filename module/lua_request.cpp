@@ -22,7 +22,7 @@ LuaCall& call_of(lua_State* lua, const RequestObject& object) {
     LuaState& state = LuaState::of(lua);
     budget_of(lua).charge(lua, lookup_steps);
     if (state.call == nullptr || state.call->r == nullptr || state.generation != object.generation) {
-        luaL_error(lua, "this request has ended: a request cannot be kept for a later call");
+        raise_at_author(lua, "this request has ended: a request cannot be kept for a later call");
     }
     return *state.call;
 }

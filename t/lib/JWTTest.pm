@@ -134,7 +134,7 @@ sub expand {
 }
 
 sub module {
-    my ($path) = grep { defined && -e } $ENV{JWT_MODULE}, "$root/build/cmake/ngx_http_jwt_module.so";
+    my ($path) = grep { defined && -e } $ENV{JWT_MODULE}, "$root/build/gcc/ngx_http_jwt_module.so";
     die "no module: build it, or name it in JWT_MODULE\n" unless $path;
     return abs_path($path);
 }
