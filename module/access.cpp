@@ -105,6 +105,13 @@ bool names_challenge(const Answer& answer) {
                        [](const auto& header) { return same_name(header.first, "WWW-Authenticate"); });
 }
 
+/// What auth_request makes of an answer: 2xx is a yes, 401 and 403 a no, all else its own failure. A hook may choose
+/// among the noes.
+ngx_uint_t status_in_subrequest(ngx_uint_t status, bool chosen_by_hook) noexcept {
+    const bool is_failure = status >= NGX_HTTP_INTERNAL_SERVER_ERROR;
+    return is_failure || (chosen_by_hook && status >= NGX_HTTP_BAD_REQUEST) ? status : NGX_HTTP_UNAUTHORIZED;
+}
+
 ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, const LocationConfig& config, const Denial& denial) {
     state.refuse(r, denial.reason, denial.message);
     log(r->connection->log, NGX_LOG_INFO, "jwt: token " + std::string(word(denial.reason)) + ": ", denial.message);
@@ -118,13 +125,13 @@ ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, const LocationConfi
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     Answer answer = custom ? std::move(**custom) : default_answer(r, denial);
-    if (!custom && r != r->main && answer.status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
-        answer.status = NGX_HTTP_UNAUTHORIZED;  // auth_request takes any other no for its own failure
+    if (r != r->main) {
+        answer.status = status_in_subrequest(answer.status, custom.has_value());
     }
     if (answer.status == NGX_HTTP_UNAUTHORIZED && !names_challenge(answer)) {
         add_challenge(r, denial);
     }
-    if (!custom && has_error_page(r, answer.status)) {
+    if (!custom && r == r->main && has_error_page(r, answer.status)) {
         return static_cast<ngx_int_t>(answer.status);
     }
     finalize_with(r, answer);
@@ -233,7 +240,14 @@ ngx_int_t settle_request(ngx_http_request_t* r) noexcept {
 }
 
 ngx_int_t judge_subrequest(ngx_http_request_t* r) noexcept {
-    return r == r->main ? NGX_DECLINED : guarded_run(r);
+    if (r == r->main) {
+        return NGX_DECLINED;
+    }
+    const ngx_int_t rc = guarded_run(r);
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        r->error_page = 1;  // no further one: the status of an error page would turn a no into auth_request's yes
+    }
+    return rc;
 }
 
 }  // namespace ngx
