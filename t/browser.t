@@ -72,7 +72,7 @@ my $seen = run_node(browser => {
     stranger => "http://localhost:$forger_port/page/",
     careless => "http://127.0.0.1:$port/page/api/careless/orders",
 });
-my ($session, $expiry) = @{$seen}{qw(session expiry)};
+my ($session, $expiry, $end) = @{$seen}{qw(session expiry end)};
 
 my $application = 'the application was asked by test';
 my %line = (
@@ -139,10 +139,10 @@ like($expiry->{read}[2][2], qr/"fresh":false/, 'the new token is not fresh');
 like($expiry->{countdown}, qr/\Agood for/, 'and counted down anew');
 is_deeply([map { [@{$_}[0, 1]] } @{ $expiry->{order} }],
     [['401', $line{order}[1]], $line{refresh}, [@{ $line{order} }[0, 1]]], 'a POST is repeated with the new CSRF value');
-is_deeply($expiry->{lost}, [[$line{expired}, ['401', $line{refresh}[1], 'Missing cookie "refresh_token_cookie"']], 'login'],
+is_deeply([@{$end}{qw(read shown)}], [[$line{expired}, ['401', $line{refresh}[1], 'Missing cookie "refresh_token_cookie"']], 'login'],
     'without the refresh cookie it leads to the login');
 
-is_deeply([map { @{ $_->{faults} } } $session, $expiry], [], 'no script failed, and nothing was against the policy of the page');
+is_deeply([map { @{ $_->{faults} } } $session, $expiry, $end], [], 'no script failed, and nothing was against the policy of the page');
 
 my @asked = sort split /\n/, $t->read_file('asked.log');
 is_deeply(\@asked, [('POST /page/api/careless/orders test -', ('POST /page/api/orders test -') x 3)],
