@@ -5,13 +5,12 @@ use strict;
 use warnings;
 
 use Crypt::JWT qw(decode_jwt);
-use File::Copy qw(copy);
-use File::Path qw(make_path);
 use FindBin;
 use JSON::PP ();
 use MIME::Base64 qw(decode_base64url);
 use lib "$FindBin::Bin/lib";
 use JWTTest;
+use JWTTest::Node;
 use JWTTest::Token qw(openssl temporary_file);
 
 my $json = JSON::PP->new->canonical->utf8;
@@ -108,46 +107,19 @@ check_accepted('openssl', 'Ed448', raw_token('{"alg":"Ed448","typ":"JWT","kid":"
 
 # ---- jose
 
-sub node_modules {
-    my $folder = $ENV{JWT_NODE_MODULES} || "$FindBin::Bin/../build/node";
-    my $same = sub { my ($file) = @_; return -e "$folder/$file" && slurp("$folder/$file") eq slurp("$FindBin::Bin/lib/$file") };
-    return $folder if $same->('package-lock.json') && -e "$folder/node_modules/.package-lock.json";
-    make_path($folder);
-    copy("$FindBin::Bin/lib/$_", "$folder/$_") or die "$folder/$_: $!" for qw(package.json package-lock.json);
-    my $said = qx(cd '$folder' && npm ci --ignore-scripts --no-audit --no-fund 2>&1);
-    die "npm ci: $said" if $?;
-    return $folder;
-}
-
-sub slurp {
-    my ($path) = @_;
-    open my $file, '<:raw', $path or die "$path: $!";
-    local $/;
-    return scalar <$file>;
-}
-
-sub jose {
-    my ($script, @requests) = @_;
-    my $file = temporary_file($json->encode(\@requests));
-    open my $node, '-|:raw', 'node', "$FindBin::Bin/lib/jose_$script.mjs", node_modules(), $file or die "node: $!";
-    my $answers = do { local $/; <$node> };
-    close $node or die "jose_$script.mjs failed";
-    return @{ $json->decode($answers) };
-}
-
 SKIP: {
-    skip 'node is not installed', 1 if system('command -v node >/dev/null') != 0;
+    skip 'node is not installed', 1 unless has_node();
 
     my %of = map { my ($algorithm, $key) = @{ $case{$_} }; ($_ => { alg => $algorithm, key => $keys{$key} }) } @of_jose;
-    my @tokens = jose('sign', map {
+    my @tokens = @{ run_node('jose_sign', [map {
         { alg => $of{$_}{alg}, jwk => $of{$_}{key}{private_jwk}, header => { typ => 'JWT', kid => 'k' }, claims => $claims }
-    } @of_jose);
+    } @of_jose]) };
     check_accepted('jose', $of_jose[$_], $tokens[$_]) for 0 .. $#of_jose;
 
-    my @verdicts = jose('verify', map {
+    my @verdicts = @{ run_node('jose_verify', [map {
         my %with = (alg => $of{$_}{alg}, jwk => $of{$_}{key}{public_jwk});
         ({ %with, token => $issued{$_} }, { %with, token => changed($issued{$_}) })
-    } @of_jose);
+    } @of_jose]) };
     for my $name (@of_jose) {
         my ($good, $bad) = splice @verdicts, 0, 2;
         check_issued($name, 'jose', @{$good}{qw(header payload)});

@@ -48,6 +48,53 @@ is((grep { $_->[0] eq 'X-User' } @{$let->{json}{headers}})[0][1], 'test', 'and t
 my $expired = $t->get_with('/', token(claims(exp => time - 60)));
 is_deeply($expired->{json}, { status => 401, sub_status => 42, msg => 'The access token has expired' }, "the hook's answer");
 
+# ---- recipes that are a story
+
+my ($session) = grep { /session\.lua/ } @nginx;
+my ($redirect) = grep { /\@login/ } @nginx;
+my $recipes = JWTTest->new(http => 'jwt_secret_key file:%%DIR%%/jwt.secret;', config => in_place($session . $redirect), files => \%files);
+
+is($recipes->post('/session/login', $json, '{"username":"test","password":"no"}')->{status}, 401, 'session: a wrong password is refused');
+is($recipes->post('/session/login', ['Content-Type' => 'text/plain'], '{"username":"test","password":"test"}')->{status}, 415,
+    'session: a login that a form of another origin could send is refused');
+is($recipes->get('/session/login')->{status}, 403, 'session: and one by GET');
+my $entered = $recipes->post('/session/login', $json, '{"username":"test","password":"test"}');
+is($entered->{status}, 200, 'session: login');
+my $cookies = $entered->cookies;
+my %path = map { $_ => $cookies->{$_}{attributes}{path} } keys %$cookies;
+is_deeply(\%path, { access_token_cookie => '/api/', refresh_token_cookie => '/session/', csrf_access_token => '/', csrf_refresh_token => '/' },
+    'session: its cookies');
+
+sub with_cookie {
+    my ($from, $kind, $csrf) = @_;
+    return [Cookie => "$kind\_token_cookie=$from->{\"$kind\_token_cookie\"}{value}", $csrf ? ('X-CSRF-TOKEN' => $from->{"csrf_$kind\_token"}{value}) : ()];
+}
+
+is($recipes->get('/api/')->{status}, 401, 'session: no cookie is refused');
+is($recipes->post('/api/', with_cookie($cookies, 'access'), '')->{status}, 401, 'session: a POST without its CSRF value is refused');
+my $ordered = $recipes->post('/api/', with_cookie($cookies, 'access', 1), '');
+is($ordered->{status}, 200, 'session: a POST with it is let through');
+my %passed = map { @$_ } @{ $ordered->{json}{headers} };
+is_deeply([@passed{qw(X-User Cookie)}], ['test', undef], 'session: the application learns who it is, and no token');
+is($recipes->post('/session/refresh', with_cookie($cookies, 'refresh'), '')->{status}, 401, 'session: a refresh without its CSRF value is refused');
+my $again = $recipes->post('/session/refresh', with_cookie($cookies, 'refresh', 1), '');
+is($recipes->post('/api/', with_cookie($again->cookies, 'access', 1), '')->{status}, 200, 'session: a refresh gives a good access token');
+is($recipes->post('/session/logout', with_cookie($cookies, 'refresh'), '')->{status}, 401, 'session: nobody else can log out');
+my $left = $recipes->post('/session/logout', with_cookie($cookies, 'refresh', 1), '')->cookies;
+is_deeply([map { $left->{$_}{value} } sort keys %$left], [('') x 4], 'session: logout takes all cookies');
+
+is($recipes->get('/pages/x', with_cookie($cookies, 'access'))->{json}{uri}, '/pages/x', 'redirect: a good token is let through');
+my %astray = (
+    'no token' => [],
+    'an expired one' => [Cookie => 'access_token_cookie=' . token(claims(exp => time - 60))],
+    'none of the kind' => [Cookie => "access_token_cookie=$cookies->{refresh_token_cookie}{value}"],
+);
+for my $name (sort keys %astray) {
+    my $answer = $recipes->get('/pages/x', $astray{$name});
+    is_deeply([$answer->{status}, $answer->{headers}{location}], [303, 'http://localhost:' . $recipes->port . '/login.html'],
+        "redirect: $name leads to the login page");
+}
+
 for my $example (grep { !/load_module/ } @nginx) {
     my ($code, $said) = JWTTest->nginx_t(
         http   => 'jwt_secret_key file:%%DIR%%/jwt.secret;',
