@@ -176,7 +176,10 @@ my $ask = sub { my ($count) = @_; return grep { $_ != 500 } map { $small->get("/
 $ask->(40);
 my $before = resident($small_worker);
 is_deeply([$ask->(300)], [], '300 greedy requests in a row');
-cmp_ok(resident($small_worker) - $before, '<', 8 * 1024, 'leave the memory of the worker as it was (KB)');
+SKIP: {
+    skip 'a sanitizer keeps what was freed', 1 if $ENV{JWT_PRELOAD};
+    cmp_ok(resident($small_worker) - $before, '<', 8 * 1024, 'leave the memory of the worker as it was (KB)');
+}
 is($small->get('/good')->{body}, 'good', 'and it serves');
 is_deeply([$small->workers], [$small_worker], 'the same worker');
 $small->finish;
