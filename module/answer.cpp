@@ -140,6 +140,8 @@ ngx_int_t send_answer(ngx_http_request_t* r, const Answer& answer) {
     }
     forget_content_headers(r);
     r->headers_out.status = answer.status;
+    // nginx has no words for 422; of other statuses, it finds its own.
+    r->headers_out.status_line = answer.status == 422 ? str("422 Unprocessable Content") : ngx_str_t{};
     r->headers_out.content_length_n = static_cast<off_t>(answer.body.size());
     r->headers_out.content_type = copy_to_pool(r->pool, answer.content_type);
     r->headers_out.content_type_len = answer.content_type.size();

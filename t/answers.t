@@ -276,6 +276,9 @@ $c->close;
 my $old = $t->raw("GET /plain/ HTTP/1.0\r\n\r\n");
 is_deeply([@$old{qw(status body)}], [401, $no_body_answer], 'HTTP/1.0');
 
+is($t->get('/plain/', bearer('forged'))->{reason}, 'Unprocessable Content', 'a status that nginx has no words for');
+is($t->get('/plain/', bearer('expired'))->{reason}, 'Unauthorized', 'and one that it has');
+
 # ---- HTTP/2
 
 is_refused($t->h2(GET => '/plain/'), 401, 'Missing Authorization Header', 'h2: no token');
