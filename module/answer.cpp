@@ -48,6 +48,19 @@ void forget_content_headers(ngx_http_request_t* r) noexcept {
     ngx_http_clear_etag(r);
 }
 
+/// Takes back what add_challenge added.
+void forget_challenge(ngx_http_request_t* r) noexcept {
+    for (ngx_list_part_t* part = &r->headers_out.headers.part; part != nullptr; part = part->next) {
+        auto* lines = static_cast<ngx_table_elt_t*>(part->elts);
+        for (ngx_uint_t i = 0; i < part->nelts; ++i) {
+            if (same_name(view(lines[i].key), "WWW-Authenticate") &&
+                view(lines[i].value).starts_with(challenge_start)) {
+                lines[i].hash = 0;  // nginx leaves such a line out
+            }
+        }
+    }
+}
+
 ngx_int_t send_body(ngx_http_request_t* r, std::string_view body) {
     if (body.empty()) {
         return ngx_http_send_special(r, NGX_HTTP_LAST);
@@ -81,25 +94,13 @@ Answer default_answer(const ngx_http_request_t* r, const Denial& denial) {
     return answer;
 }
 
-void forget_challenge(ngx_http_request_t* r) noexcept {
-    for (ngx_list_part_t* part = &r->headers_out.headers.part; part != nullptr; part = part->next) {
-        auto* lines = static_cast<ngx_table_elt_t*>(part->elts);
-        for (ngx_uint_t i = 0; i < part->nelts; ++i) {
-            if (same_name(view(lines[i].key), "WWW-Authenticate") &&
-                view(lines[i].value).starts_with(challenge_start)) {
-                lines[i].hash = 0;  // nginx leaves such a line out
-            }
-        }
-    }
-}
-
 void add_challenge(ngx_http_request_t* r, const Denial& denial) {
     std::string challenge = std::string(challenge_start) + std::string(view(location_config(r).realm)) + "\"";
     if (denial.reason != jwt::Reason::missing) {  // RFC 6750 §3.1: no error code where no token was sent
         challenge += ", error=\"invalid_token\", error_description=\"" + description_text(denial.message) + "\"";
     }
-    forget_challenge(
-        r);  // where a request is refused again, by the location of its error page, the last refusal counts
+    // Where a request is refused again, by the location of its error page, the last refusal counts.
+    forget_challenge(r);
     ngx_table_elt_t& line = add_header(r, "WWW-Authenticate", challenge);
     if (r->headers_out.www_authenticate == nullptr || r->headers_out.www_authenticate->hash == 0) {
         r->headers_out.www_authenticate = &line;
