@@ -93,6 +93,12 @@ bool satisfies_any(ngx_http_request_t* r) noexcept {
     return r == r->main && core->satisfy == NGX_HTTP_SATISFY_ANY;
 }
 
+/// Modules may move their access handler to the end while requests are served, as lua-nginx-module does.
+bool others_follow(ngx_http_request_t* r) noexcept {
+    const auto* main = static_cast<ngx_http_core_main_conf_t*>(ngx_http_get_module_main_conf(r, ngx_http_core_module));
+    return main->phase_engine.handlers[r->phase_handler + 1].checker == ngx_http_core_access_phase;
+}
+
 void finalize_with(ngx_http_request_t* r, const Answer& answer) {
     r->err_status = 0;  // an error page's own status must not dress up a refusal
     ngx_http_finalize_request(r, send_answer(r, answer));
@@ -245,6 +251,10 @@ ngx_int_t answer_refused(ngx_http_request_t* r) noexcept {
         if (!denied) {
             return NGX_DECLINED;
         }
+        if (others_follow(r)) {
+            add_challenge(r, denied->denial);
+            return NGX_DECLINED;  // nginx remembers the refusal, and answers by itself where they refuse too
+        }
         r->access_code = 0;  // of the refusals so far: it would refuse the error page too
         return answer_denial(r, config, denied->denial);
     });
@@ -253,6 +263,10 @@ ngx_int_t answer_refused(ngx_http_request_t* r) noexcept {
 ngx_int_t settle_request(ngx_http_request_t* r) noexcept {
     if (RequestState* state = RequestState::find(r)) {
         state->let_in(location_config(r));
+    }
+    // An error page keeps the challenge of the refusal that it is shown for.
+    if (satisfies_any(r) && r->error_page == 0) {
+        forget_challenge(r);
     }
     return NGX_DECLINED;
 }

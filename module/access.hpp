@@ -11,7 +11,8 @@ ngx_int_t judge_request(ngx_http_request_t* r) noexcept;
 /// request in.
 ngx_int_t answer_refused(ngx_http_request_t* r) noexcept;
 
-/// The precontent phase, which a request reaches that is let in by all who were asked.
+/// The precontent phase, which a request reaches that is let in: notes that, and takes back the challenge of a token
+/// that was refused where another access handler let it in all the same.
 ngx_int_t settle_request(ngx_http_request_t* r) noexcept;
 
 /// The preaccess phase, for subrequests alone: nginx runs no access handlers in them, so that a protected location

@@ -48,19 +48,6 @@ void forget_content_headers(ngx_http_request_t* r) noexcept {
     ngx_http_clear_etag(r);
 }
 
-/// Takes back what add_challenge added.
-void forget_challenge(ngx_http_request_t* r) noexcept {
-    for (ngx_list_part_t* part = &r->headers_out.headers.part; part != nullptr; part = part->next) {
-        auto* lines = static_cast<ngx_table_elt_t*>(part->elts);
-        for (ngx_uint_t i = 0; i < part->nelts; ++i) {
-            if (same_name(view(lines[i].key), "WWW-Authenticate") &&
-                view(lines[i].value).starts_with(challenge_start)) {
-                lines[i].hash = 0;  // nginx leaves such a line out
-            }
-        }
-    }
-}
-
 ngx_int_t send_body(ngx_http_request_t* r, std::string_view body) {
     if (body.empty()) {
         return ngx_http_send_special(r, NGX_HTTP_LAST);
@@ -92,6 +79,18 @@ Answer default_answer(const ngx_http_request_t* r, const Denial& denial) {
                              jwt::json::valid_utf8(denial.message) ? denial.message : description_text(denial.message));
     answer.body += "}\n";
     return answer;
+}
+
+void forget_challenge(ngx_http_request_t* r) noexcept {
+    for (ngx_list_part_t* part = &r->headers_out.headers.part; part != nullptr; part = part->next) {
+        auto* lines = static_cast<ngx_table_elt_t*>(part->elts);
+        for (ngx_uint_t i = 0; i < part->nelts; ++i) {
+            if (same_name(view(lines[i].key), "WWW-Authenticate") &&
+                view(lines[i].value).starts_with(challenge_start)) {
+                lines[i].hash = 0;  // nginx leaves such a line out
+            }
+        }
+    }
 }
 
 void add_challenge(ngx_http_request_t* r, const Denial& denial) {

@@ -15,6 +15,9 @@ namespace ngx {
 /// Adds the challenge of RFC 6750 §3 that every 401 carries; the error code only where a token was sent.
 void add_challenge(ngx_http_request_t* r, const Denial& denial);
 
+/// Takes back what add_challenge added.
+void forget_challenge(ngx_http_request_t* r) noexcept;
+
 /// Whether error_page speaks for this status in the request's location.
 [[nodiscard]] bool has_error_page(ngx_http_request_t* r, ngx_uint_t status) noexcept;
 
