@@ -242,13 +242,13 @@ ngx_int_t judge_request(ngx_http_request_t* r) noexcept {
 ngx_int_t answer_refused(ngx_http_request_t* r) noexcept {
     return guarded(r->connection->log, ngx_int_t{NGX_HTTP_INTERNAL_SERVER_ERROR}, [r]() -> ngx_int_t {
         const LocationConfig& config = location_config(r);
-        RequestState* state = RequestState::find(r);
+        const RequestState* state = RequestState::find(r);
         // The state of an earlier location may still be there in an open one.
         if (state == nullptr || !is_protected(config)) {
             return NGX_DECLINED;
         }
-        const auto denied = state->take_postponed();
-        if (!denied) {
+        const Denied* denied = state->postponed();
+        if (denied == nullptr) {
             return NGX_DECLINED;
         }
         if (others_follow(r)) {

@@ -54,14 +54,17 @@ public:
 
     /// Notes that all access handlers of the location let the request in. Only the word of the location that judged the
     /// token counts: an open error page of it lets in whom its other handlers refused.
-    void let_in(const LocationConfig& config) noexcept { let_in_ = let_in_ || (accepted_ && &config == config_); }
+    void let_in(const LocationConfig& config) noexcept {
+        let_in_ = let_in_ || (accepted_ && &config == config_);
+        postponed_.reset();
+    }
     /// The rules under which the token was accepted and the request let in; null where it was not.
     [[nodiscard]] const LocationConfig* let_in_by() const noexcept { return let_in_ ? config_ : nullptr; }
 
     /// Keeps a denial whose answer waits: under `satisfy any` another access handler may let the request in.
     void postpone(Denied&& denied) noexcept { postponed_.emplace(std::move(denied)); }
-    /// The denial that waits, which ends its waiting.
-    [[nodiscard]] std::optional<Denied> take_postponed() noexcept { return std::exchange(postponed_, std::nullopt); }
+    /// The denial that waits, until the request is let in or judged anew; null where there is none.
+    [[nodiscard]] const Denied* postponed() const noexcept { return postponed_ ? &*postponed_ : nullptr; }
 
     /// The identity claim of the accepted token, by the rules it was accepted under.
     [[nodiscard]] std::optional<jwt::json::Value> identity() const noexcept;
