@@ -14,6 +14,10 @@ namespace ngx {
 
 namespace {
 
+bool is_protected(const LocationConfig& config) noexcept {
+    return config.required != nullptr && config.required->on;
+}
+
 bool names_method(const ngx_array_t& methods, std::string_view method) noexcept {
     const auto* names = static_cast<const ngx_str_t*>(methods.elts);
     for (ngx_uint_t i = 0; i < methods.nelts; ++i) {
@@ -89,10 +93,10 @@ bool satisfies_any(ngx_http_request_t* r) noexcept {
     return r == r->main && core->satisfy == NGX_HTTP_SATISFY_ANY;
 }
 
-/// In `satisfy any` another access handler may still let the request in, as long as one follows.
-bool others_may_allow(ngx_http_request_t* r) noexcept {
+/// Modules may move their access handler to the end while requests are served, as lua-nginx-module does.
+bool others_follow(ngx_http_request_t* r) noexcept {
     const auto* main = static_cast<ngx_http_core_main_conf_t*>(ngx_http_get_module_main_conf(r, ngx_http_core_module));
-    return satisfies_any(r) && main->phase_engine.handlers[r->phase_handler + 1].checker == ngx_http_core_access_phase;
+    return main->phase_engine.handlers[r->phase_handler + 1].checker == ngx_http_core_access_phase;
 }
 
 void finalize_with(ngx_http_request_t* r, const Answer& answer) {
@@ -112,13 +116,7 @@ ngx_uint_t status_in_subrequest(ngx_uint_t status, bool chosen_by_hook) noexcept
     return is_failure || (chosen_by_hook && status >= NGX_HTTP_BAD_REQUEST) ? status : NGX_HTTP_UNAUTHORIZED;
 }
 
-ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, const LocationConfig& config, const Denial& denial) {
-    state.refuse(r, denial.reason, denial.message);
-    log(r->connection->log, NGX_LOG_INFO, "jwt: token " + std::string(word(denial.reason)) + ": ", denial.message);
-    if (others_may_allow(r)) {
-        add_challenge(r, denial);
-        return NGX_HTTP_UNAUTHORIZED;
-    }
+ngx_int_t answer_denial(ngx_http_request_t* r, const LocationConfig& config, const Denial& denial) {
     auto custom = hook_answer(r, config, denial);
     if (custom && !*custom) {
         forget_cookies(r);
@@ -136,6 +134,23 @@ ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, const LocationConfi
     }
     finalize_with(r, answer);
     return NGX_DONE;
+}
+
+ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, const LocationConfig& config, Denied&& denied) {
+    const Denial& denial = denied.denial;
+    state.refuse(r, denial.reason, denial.message);
+    log(r->connection->log, NGX_LOG_INFO, "jwt: token " + std::string(word(denial.reason)) + ": ", denial.message);
+    if (satisfies_any(r)) {  // answer_refused speaks when nobody else let it in
+        state.postpone(std::move(denied));
+        return NGX_HTTP_UNAUTHORIZED;
+    }
+    return answer_denial(r, config, denial);
+}
+
+ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, const LocationConfig& config, jwt::Reason reason,
+                 std::string_view message) {
+    return refuse(r, state, config,
+                  Denied{{reason, std::string(message), std::nullopt, std::nullopt}, std::monostate{}});
 }
 
 void body_is_read(ngx_http_request_t* r) noexcept {
@@ -170,7 +185,7 @@ void take_own_variables(ngx_http_request_t* r) {
 
 ngx_int_t run(ngx_http_request_t* r) {
     const LocationConfig& config = location_config(r);
-    if (config.required == nullptr || !config.required->on) {
+    if (!is_protected(config)) {
         return NGX_DECLINED;
     }
     if (r != r->main) {
@@ -202,19 +217,19 @@ ngx_int_t run(ngx_http_request_t* r) {
             state.refuse(r, jwt::Reason::missing, nothing->message);
             return NGX_DECLINED;
         }
-        return refuse(r, state, config, {jwt::Reason::missing, nothing->message, std::nullopt, std::nullopt});
+        return refuse(r, state, config, jwt::Reason::missing, nothing->message);
     }
     if (const auto* bad = std::get_if<BadToken>(&search)) {
-        return refuse(r, state, config, {bad->reason, bad->message, std::nullopt, std::nullopt});
+        return refuse(r, state, config, bad->reason, bad->message);
     }
     const FoundToken& found = std::get<FoundToken>(search);
     Judgement judgement = judge(r, config, requirement, found);
     if (auto* accepted = std::get_if<Accepted>(&judgement)) {
-        state.accept(r, std::move(accepted->token), *config.policy, found.location, std::move(accepted->user));
+        state.accept(r, std::move(accepted->token), config, found.location, std::move(accepted->user));
         return NGX_OK;
     }
-    if (const auto* denied = std::get_if<Denied>(&judgement)) {
-        return refuse(r, state, config, denied->denial);
+    if (auto* denied = std::get_if<Denied>(&judgement)) {
+        return refuse(r, state, config, std::move(*denied));
     }
     state.refuse(r, jwt::Reason::error, "Token cannot be verified");
     forget_cookies(r);
@@ -231,7 +246,31 @@ ngx_int_t judge_request(ngx_http_request_t* r) noexcept {
     return guarded_run(r);
 }
 
+ngx_int_t answer_refused(ngx_http_request_t* r) noexcept {
+    return guarded(r->connection->log, ngx_int_t{NGX_HTTP_INTERNAL_SERVER_ERROR}, [r]() -> ngx_int_t {
+        const LocationConfig& config = location_config(r);
+        const RequestState* state = RequestState::find(r);
+        // The state of an earlier location may still be there in an open one.
+        if (state == nullptr || !is_protected(config)) {
+            return NGX_DECLINED;
+        }
+        const Denied* denied = state->postponed();
+        if (denied == nullptr) {
+            return NGX_DECLINED;
+        }
+        if (others_follow(r)) {
+            add_challenge(r, denied->denial);
+            return NGX_DECLINED;  // nginx remembers the refusal, and answers by itself where they refuse too
+        }
+        r->access_code = 0;  // of the refusals so far: it would refuse the error page too
+        return answer_denial(r, config, denied->denial);
+    });
+}
+
 ngx_int_t settle_request(ngx_http_request_t* r) noexcept {
+    if (RequestState* state = RequestState::find(r)) {
+        state->let_in(location_config(r));
+    }
     // An error page keeps the challenge of the refusal that it is shown for.
     if (satisfies_any(r) && r->error_page == 0) {
         forget_challenge(r);

@@ -7,8 +7,12 @@ namespace ngx {
 /// The access phase: judges the token of a request. NGX_OK lets it through, NGX_DECLINED leaves it to others.
 ngx_int_t judge_request(ngx_http_request_t* r) noexcept;
 
-/// The precontent phase, which a request reaches that is let in: where another access handler did that under
-/// `satisfy any`, takes back the challenge of a token that was refused.
+/// The last handler of the access phase: under `satisfy any`, answers for a refused token once nobody else let the
+/// request in.
+ngx_int_t answer_refused(ngx_http_request_t* r) noexcept;
+
+/// The precontent phase, which a request reaches that is let in: notes that, and takes back the challenge of a token
+/// that was refused where another access handler let it in all the same.
 ngx_int_t settle_request(ngx_http_request_t* r) noexcept;
 
 /// The preaccess phase, for subrequests alone: nginx runs no access handlers in them, so that a protected location

@@ -98,8 +98,8 @@ void add_challenge(ngx_http_request_t* r, const Denial& denial) {
     if (denial.reason != jwt::Reason::missing) {  // RFC 6750 §3.1: no error code where no token was sent
         challenge += ", error=\"invalid_token\", error_description=\"" + description_text(denial.message) + "\"";
     }
-    forget_challenge(
-        r);  // where a request is refused again, by the location of its error page, the last refusal counts
+    // Where a request is refused again, by the location of its error page, the last refusal counts.
+    forget_challenge(r);
     ngx_table_elt_t& line = add_header(r, "WWW-Authenticate", challenge);
     if (r->headers_out.www_authenticate == nullptr || r->headers_out.www_authenticate->hash == 0) {
         r->headers_out.www_authenticate = &line;

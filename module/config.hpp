@@ -129,6 +129,8 @@ struct LocationConfig {
     ngx_str_t cookie_domain;
     ngx_str_t cookie_samesite;
     ngx_flag_t session_cookie;
+    time_t cookie_refresh;  // 0: off
+    Origin* cookie_refresh_origin;
     ngx_flag_t cookie_csrf_protect;
     ngx_flag_t csrf_in_cookies;
     ngx_flag_t csrf_check_form;

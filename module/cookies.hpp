@@ -21,6 +21,9 @@ void set_token_cookies(ngx_http_request_t* r, const LocationConfig& config, bool
 void unset_token_cookies(ngx_http_request_t* r, const LocationConfig& config, bool refresh,
                          std::optional<std::string_view> domain);
 
+/// Whether the answer sets or unsets a cookie of that name.
+[[nodiscard]] bool sets_cookie(ngx_http_request_t* r, std::string_view name) noexcept;
+
 /// Takes back what a call into Lua set before it failed: nobody is logged in by an error.
 void forget_cookies(ngx_http_request_t* r) noexcept;
 

@@ -77,10 +77,21 @@ char* set_duration(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
         return config_error(cf, quoted(view(word)) + " is no time: write it as in 15m, 12h or 30d");
     }
     if (seconds == 0 && directive(cmd) != "jwt_decode_leeway") {
-        return config_error(cf,
-                            "a token that expires at once serves nobody: write a time as in 15m, or \"off\" for never");
+        return config_error(cf, directive(cmd) == "jwt_cookie_refresh"
+                                    ? "no token is renewed in its last 0 seconds: write a time as in 30m, or \"off\""
+                                    : "a token that expires at once serves nobody: write a time as in 15m, or \"off\" "
+                                      "for never");
     }
     return NGX_CONF_OK;
+}
+
+char* set_cookie_refresh(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
+    LocationConfig& config = location_config(conf);
+    char* const result = set_duration(cf, cmd, conf);
+    if (result == NGX_CONF_OK) {
+        config.cookie_refresh_origin = make_in_pool<Origin>(cf->pool, Origin::here(cf));
+    }
+    return result;
 }
 
 std::string all_algorithms() {
@@ -331,6 +342,8 @@ ngx_command_t directives[] = {
                  offsetof(LocationConfig, cookie_domain)),
     in_locations("jwt_cookie_samesite", NGX_CONF_TAKE1, guarded_setter<set_samesite>),
     in_locations("jwt_session_cookie", NGX_CONF_FLAG, ngx_conf_set_flag_slot, offsetof(LocationConfig, session_cookie)),
+    in_locations("jwt_cookie_refresh", NGX_CONF_TAKE1, guarded_setter<set_cookie_refresh>,
+                 offsetof(LocationConfig, cookie_refresh)),
     in_locations("jwt_cookie_csrf_protect", NGX_CONF_FLAG, ngx_conf_set_flag_slot,
                  offsetof(LocationConfig, cookie_csrf_protect)),
     in_locations("jwt_csrf_methods", NGX_CONF_1MORE, guarded_setter<set_methods>,

@@ -1,5 +1,7 @@
 #include "issuing.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "../core/issuer.hpp"
@@ -12,6 +14,7 @@ namespace {
 
 using jwt::json::Value;
 using Sentence = std::string;
+using namespace std::string_view_literals;
 
 constexpr double max_lifetime = 9e9;  // seconds; keeps exp within what every reader of it can hold
 
@@ -140,6 +143,34 @@ tl::expected<std::string, std::string> make_token(ngx_http_request_t* r, std::st
         return tl::make_unexpected(key.error());
     }
     auto text = jwt::issue(*token, **key, static_cast<jwt::Algorithm>(config.algorithm), now());
+    if (!text) {
+        return tl::make_unexpected(std::move(text.error().message));
+    }
+    return std::move(*text);
+}
+
+tl::expected<std::string, std::string> renewed_token(const LocationConfig& config, Value payload) {
+    constexpr std::array own{"jti"sv, "csrf"sv, "iat"sv, "nbf"sv, "exp"sv, "fresh"sv};
+    jwt::TokenRequest token;
+    token.identity_claim = config.policy->identity_claim;
+    token.not_before = config.encode_nbf != 0;
+    token.csrf = config.cookie_csrf_protect != 0;
+    token.expires_in = std::chrono::seconds(config.access_token_expires);
+    payload.each_member([&](std::string_view name, Value value) {
+        if (name == token.identity_claim) {
+            token.identity = value.text();
+        } else if (std::find(own.begin(), own.end(), name) == own.end()) {
+            token.claims.emplace_back(std::string(name), value.text());
+        }
+    });
+    const jwt::Time time = now();
+    const auto fresh = payload.member("fresh");
+    // `true` says that somebody logged in just now, which a renewal is not.
+    if (const auto until = fresh ? fresh->number() : std::nullopt;
+        until && *until > std::chrono::duration<double>(time.time_since_epoch()).count()) {
+        token.claims.emplace_back("fresh", fresh->text());
+    }
+    auto text = jwt::issue(token, *config.keys->signer, static_cast<jwt::Algorithm>(config.algorithm), time);
     if (!text) {
         return tl::make_unexpected(std::move(text.error().message));
     }

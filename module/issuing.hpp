@@ -7,10 +7,17 @@
 
 #include <tl/expected.hpp>
 
+#include "config.hpp"
+
 namespace ngx {
 
 /// Makes a token by the directives of the request's location and a JSON object as lua_services.hpp describes it. The
 /// error is a sentence for the author of the Lua code.
 [[nodiscard]] tl::expected<std::string, std::string> make_token(ngx_http_request_t* r, std::string_view request);
+
+/// A new access token with the claims of `payload`, by the rules of `config`, which must have a signing key: made now,
+/// for jwt_access_token_expires, with a jti and a csrf of its own. It is fresh only until a time that `payload` names.
+[[nodiscard]] tl::expected<std::string, std::string> renewed_token(const LocationConfig& config,
+                                                                   jwt::json::Value payload);
 
 }  // namespace ngx

@@ -20,12 +20,6 @@ struct Accepted {
     std::optional<std::string> user;  // JSON text of what user_lookup returned
 };
 
-/// A token that they did not. Keeps it as long as the denial speaks of it.
-struct Denied {
-    Denial denial;
-    std::variant<std::monostate, jwt::AuthenticToken, jwt::VerifiedToken> token;
-};
-
 /// A hook failed: the request is answered with 500.
 struct Failed {};
 

@@ -1,3 +1,5 @@
+#include "../core/issuer.hpp"
+#include "../core/verifier.hpp"
 #include "directives.hpp"
 #include "guard.hpp"
 
@@ -250,6 +252,7 @@ void merge_values(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& pr
         merge(conf.*field, prev.*field, time_t{NGX_CONF_UNSET}, fallback);
     };
     duration(&LocationConfig::decode_leeway, 0);
+    duration(&LocationConfig::cookie_refresh, 0);
     duration(&LocationConfig::access_token_expires, 15 * 60);
     duration(&LocationConfig::refresh_token_expires, 30 * 24 * 60 * 60);
     merge_words(conf.csrf_methods, prev.csrf_methods, make_words(cf, {"POST", "PUT", "PATCH", "DELETE"}));
@@ -330,7 +333,76 @@ char* merge_keys(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& pre
     return NGX_CONF_OK;
 }
 
+/// Whether a token that the location signs is one that it takes.
+bool takes_own_tokens(const LocationConfig& config) {
+    jwt::TokenRequest sample;
+    sample.identity = "\"\"";
+    const auto token = jwt::issue(sample, *config.keys->signer, signing_algorithm(config), jwt::Time());
+    jwt::Verifier verifier;
+    auto parsed = verifier.parse(token ? std::string_view(*token) : std::string_view());
+    return parsed && jwt::Verifier::authenticate(std::move(*parsed), config.keys->verifying, *config.decode_algorithms);
+}
+
+/// Why no session slides in a location, in that its tokens are not those that are renewed; nothing where it may.
+std::string_view idle_cookie_refresh(const LocationConfig& config) {
+    const Requirement& required = *config.required;
+    const TokenLocations& places = required.locations.count != 0 ? required.locations : *config.token_locations;
+    if (std::find(places.begin(), places.end(), TokenLocation::cookies) == places.end()) {
+        return "jwt_cookie_refresh renews tokens in cookies, and none are looked for there: write jwt_token_location "
+               "with cookies";
+    }
+    if (required.use == jwt::TokenUse::refresh) {
+        return "jwt_cookie_refresh renews access tokens, and jwt_required asks for refresh tokens: write \"off\"";
+    }
+    if (!required.check_revocation) {
+        return "jwt_cookie_refresh would renew revoked tokens: remove skip_revocation_check of jwt_required";
+    }
+    return {};
+}
+
+/// Why the tokens that jwt_cookie_refresh would hand out are of no use; nothing where they are.
+std::string useless_cookie_refresh(const LocationConfig& config) {
+    const std::string algorithm(jwt::name(signing_algorithm(config)));
+    if (config.access_token_expires == 0) {
+        return "jwt_cookie_refresh would make sessions that end into some that never do: write "
+               "jwt_access_token_expires with a time";
+    }
+    if (decides_keys(config)) {
+        return "jwt_cookie_refresh signs with the key of the location, and the hook \"decode_key\" may want another: "
+               "remove one of them";
+    }
+    if (config.keys == nullptr || config.keys->signer == nullptr) {
+        return "jwt_cookie_refresh has no key that signs with jwt_algorithm " + algorithm +
+               ": write jwt_secret_key or jwt_private_key";
+    }
+    if (!takes_own_tokens(config)) {
+        return "jwt_cookie_refresh would hand out tokens that are refused: let jwt_decode_algorithms and the keys that "
+               "verify take those that the signing key makes with jwt_algorithm " +
+               algorithm;
+    }
+    return {};
+}
+
+/// Inherited, jwt_cookie_refresh leaves locations alone whose tokens it does not renew.
+char* check_cookie_refresh(ngx_conf_t* cf, const LocationConfig& config, bool own) {
+    const auto* core =
+        static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+    own = own && core->name.len != 0;  // what a server says is for its locations
+    if (config.cookie_refresh == 0 || config.required == nullptr || !config.required->on) {
+        return NGX_CONF_OK;
+    }
+    if (const std::string_view idle = idle_cookie_refresh(config); !idle.empty()) {
+        return own ? config_error(cf, *config.cookie_refresh_origin, idle) : NGX_CONF_OK;
+    }
+    const std::string useless = useless_cookie_refresh(config);
+    return useless.empty() ? NGX_CONF_OK : config_error(cf, *config.cookie_refresh_origin, useless);
+}
+
 char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
+    const bool own_refresh = conf.cookie_refresh_origin != nullptr;
+    if (!own_refresh) {
+        conf.cookie_refresh_origin = prev.cookie_refresh_origin;
+    }
     merge_texts(conf, prev);
     merge_values(cf, conf, prev);
     merge_algorithms(cf, conf, prev);
@@ -341,7 +413,10 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     if (conf.handler.data != nullptr && check_handler(cf, conf) != NGX_CONF_OK) {
         return failed();
     }
-    return merge_keys(cf, conf, prev);
+    if (merge_keys(cf, conf, prev) != NGX_CONF_OK) {
+        return failed();
+    }
+    return check_cookie_refresh(cf, conf, own_refresh);
 }
 
 }  // namespace
@@ -362,6 +437,7 @@ void* create_location_config(ngx_conf_t* cf) noexcept {
     config->cookie_secure = NGX_CONF_UNSET;
     config->session_cookie = NGX_CONF_UNSET;
     config->cookie_csrf_protect = NGX_CONF_UNSET;
+    config->cookie_refresh = NGX_CONF_UNSET;
     config->csrf_in_cookies = NGX_CONF_UNSET;
     config->csrf_check_form = NGX_CONF_UNSET;
     config->encode_nbf = NGX_CONF_UNSET;

@@ -1,7 +1,10 @@
 #include "ngx.hpp"
 
+#include <algorithm>
+
 #include "access.hpp"
 #include "config.hpp"
+#include "sliding.hpp"
 #include "variables.hpp"
 #include "worker.hpp"
 
@@ -19,6 +22,19 @@ ngx_int_t add_handler(ngx_conf_t* cf, ngx_http_phases phase, ngx_http_handler_pt
     return NGX_OK;
 }
 
+/// Handlers of a phase run in the reverse of their order: the first is the last to be asked, also behind those of
+/// modules that register themselves later.
+ngx_int_t add_last_access_handler(ngx_conf_t* cf, ngx_http_handler_pt handler) noexcept {
+    if (add_handler(cf, NGX_HTTP_ACCESS_PHASE, handler) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    auto* core = static_cast<ngx_http_core_main_conf_t*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module));
+    const ngx_array_t& handlers = core->phases[NGX_HTTP_ACCESS_PHASE].handlers;
+    auto* first = static_cast<ngx_http_handler_pt*>(handlers.elts);
+    std::rotate(first, first + handlers.nelts - 1, first + handlers.nelts);
+    return NGX_OK;
+}
+
 ngx_int_t finish_configuration(ngx_conf_t* cf) noexcept {
     auto* config = static_cast<MainConfig*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_jwt_module));
     if (config->lua != nullptr) {
@@ -31,7 +47,25 @@ ngx_int_t finish_configuration(ngx_conf_t* cf) noexcept {
     if (add_handler(cf, NGX_HTTP_PRECONTENT_PHASE, settle_request) != NGX_OK) {
         return NGX_ERROR;
     }
+    if (add_last_access_handler(cf, answer_refused) != NGX_OK) {
+        return NGX_ERROR;
+    }
     return add_handler(cf, NGX_HTTP_ACCESS_PHASE, judge_request);
+}
+
+// The chain of header filters is a variable of each of them: nginx has no other place, and sets it anew whenever it
+// reads a configuration.
+ngx_http_output_header_filter_pt next_header_filter;
+
+ngx_int_t filter_header(ngx_http_request_t* r) noexcept {
+    const ngx_int_t rc = renew_session(r);
+    return rc == NGX_OK ? next_header_filter(r) : rc;
+}
+
+ngx_int_t add_filter(ngx_conf_t*) noexcept {
+    next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = filter_header;
+    return NGX_OK;
 }
 
 ngx_http_module_t context = {
@@ -43,6 +77,17 @@ ngx_http_module_t context = {
     nullptr,                 // merge server configuration
     create_location_config,  // create location configuration
     merge_location_config,   // merge location configuration
+};
+
+ngx_http_module_t filter_context = {
+    nullptr,     // preconfiguration
+    add_filter,  // postconfiguration
+    nullptr,     // create main configuration
+    nullptr,     // init main configuration
+    nullptr,     // create server configuration
+    nullptr,     // merge server configuration
+    nullptr,     // create location configuration
+    nullptr,     // merge location configuration
 };
 
 }  // namespace
@@ -60,5 +105,20 @@ ngx_module_t ngx_http_jwt_module = {
     nullptr,               // exit thread
     ngx::stop_worker,      // exit process
     nullptr,               // exit master
+    NGX_MODULE_V1_PADDING,
+};
+
+ngx_module_t ngx_http_jwt_filter_module = {
+    NGX_MODULE_V1,
+    &ngx::filter_context,
+    nullptr,
+    NGX_HTTP_MODULE,
+    nullptr,  // init master
+    nullptr,  // init module
+    nullptr,  // init process
+    nullptr,  // init thread
+    nullptr,  // exit thread
+    nullptr,  // exit process
+    nullptr,  // exit master
     NGX_MODULE_V1_PADDING,
 };

@@ -12,6 +12,7 @@ extern "C" {
 
 extern "C" {
 extern ngx_module_t ngx_http_jwt_module;
+extern ngx_module_t ngx_http_jwt_filter_module;
 }
 
 namespace ngx {

@@ -51,23 +51,26 @@ RequestState& RequestState::of(ngx_http_request_t* r) {
 
 void RequestState::begin(ngx_http_request_t* r) noexcept {
     accepted_.reset();
+    let_in_ = false;
     user_.reset();
     refused_.reset();
     message_.clear();
+    postponed_.reset();
     forget_variables(r);
 }
 
-void RequestState::accept(ngx_http_request_t* r, jwt::VerifiedToken&& token, const jwt::Policy& policy,
+void RequestState::accept(ngx_http_request_t* r, jwt::VerifiedToken&& token, const LocationConfig& config,
                           TokenLocation found_in, std::optional<std::string>&& user) noexcept {
     accepted_.emplace(std::move(token));
-    policy_ = &policy;
+    config_ = &config;
+    let_in_ = false;
     found_in_ = found_in;
     user_ = std::move(user);
     forget_variables(r);
 }
 
 std::optional<jwt::json::Value> RequestState::identity() const noexcept {
-    return accepted_ ? accepted_->payload().member(policy_->identity_claim) : std::nullopt;
+    return accepted_ ? accepted_->payload().member(config_->policy->identity_claim) : std::nullopt;
 }
 
 void RequestState::refuse(ngx_http_request_t* r, jwt::Reason reason, std::string_view message) noexcept {

@@ -4,6 +4,8 @@
 
 #include <optional>
 #include <string>
+#include <utility>
+#include <variant>
 
 #include "../core/error.hpp"
 #include "../core/token.hpp"
@@ -18,6 +20,12 @@ struct Denial {
     // Of a token with a good signature, for the hooks; values of the token that the state keeps.
     std::optional<jwt::json::Value> header;
     std::optional<jwt::json::Value> payload;
+};
+
+/// A denial together with the token that it speaks of.
+struct Denied {
+    Denial denial;
+    std::variant<std::monostate, jwt::AuthenticToken, jwt::VerifiedToken> token;
 };
 
 /// What is known of one request's token. Lives in the request's pool; judged anew after an internal redirect.
@@ -40,9 +48,23 @@ public:
     /// internal redirect to one, what was found stays, for the application behind a named location and for the access
     /// log.
     void begin(ngx_http_request_t* r) noexcept;
-    void accept(ngx_http_request_t* r, jwt::VerifiedToken&& token, const jwt::Policy& policy, TokenLocation found_in,
+    void accept(ngx_http_request_t* r, jwt::VerifiedToken&& token, const LocationConfig& config, TokenLocation found_in,
                 std::optional<std::string>&& user) noexcept;
     void refuse(ngx_http_request_t* r, jwt::Reason reason, std::string_view message) noexcept;
+
+    /// Notes that all access handlers of the location let the request in. Only the word of the location that judged the
+    /// token counts: an open error page of it lets in whom its other handlers refused.
+    void let_in(const LocationConfig& config) noexcept {
+        let_in_ = let_in_ || (accepted_ && &config == config_);
+        postponed_.reset();
+    }
+    /// The rules under which the token was accepted and the request let in; null where it was not.
+    [[nodiscard]] const LocationConfig* let_in_by() const noexcept { return let_in_ ? config_ : nullptr; }
+
+    /// Keeps a denial whose answer waits: under `satisfy any` another access handler may let the request in.
+    void postpone(Denied&& denied) noexcept { postponed_.emplace(std::move(denied)); }
+    /// The denial that waits, until the request is let in or judged anew; null where there is none.
+    [[nodiscard]] const Denied* postponed() const noexcept { return postponed_ ? &*postponed_ : nullptr; }
 
     /// The identity claim of the accepted token, by the rules it was accepted under.
     [[nodiscard]] std::optional<jwt::json::Value> identity() const noexcept;
@@ -56,11 +78,13 @@ public:
 private:
     const ngx_http_request_t* request_;
     std::optional<jwt::VerifiedToken> accepted_;
-    const jwt::Policy* policy_ = nullptr;
+    const LocationConfig* config_ = nullptr;  // that judged it
+    bool let_in_ = false;
     TokenLocation found_in_ = TokenLocation::headers;
     std::optional<std::string> user_;  // JSON text
     std::optional<jwt::Reason> refused_;
     std::string message_;
+    std::optional<Denied> postponed_;
 };
 
 }  // namespace ngx
