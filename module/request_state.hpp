@@ -2,12 +2,14 @@
 
 #include "ngx.hpp"
 
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "../core/error.hpp"
 #include "../core/token.hpp"
 #include "config.hpp"
+#include "lua_host.hpp"
 
 namespace ngx {
 
@@ -20,10 +22,15 @@ struct Denial {
     std::optional<jwt::json::Value> payload;
 };
 
+struct Judging;  // judgement.hpp
+
 /// What is known of one request's token. Lives in the request's pool; judged anew after an internal redirect.
 class RequestState {
 public:
-    explicit RequestState(const ngx_http_request_t* r) noexcept : request_(r) {}
+    explicit RequestState(const ngx_http_request_t* r) noexcept;
+    ~RequestState();
+    RequestState(const RequestState&) = delete;
+    RequestState& operator=(const RequestState&) = delete;
 
     /// The state of this request; null where it was never judged. Found also after an internal redirect, which makes
     /// nginx forget modules' contexts.
@@ -36,8 +43,9 @@ public:
     /// The token that passed every check and hook; what variables and the Lua API show.
     [[nodiscard]] const jwt::VerifiedToken* accepted() const noexcept { return accepted_ ? &*accepted_ : nullptr; }
 
-    /// Starts judging: forgets what an earlier location found. An unprotected location judges nothing: after an internal
-    /// redirect to one, what was found stays, for the application behind a named location and for the access log.
+    /// Starts judging: forgets what an earlier location found. An unprotected location judges nothing: after an
+    /// internal redirect to one, what was found stays, for the application behind a named location and for the access
+    /// log.
     void begin(ngx_http_request_t* r) noexcept;
     void accept(ngx_http_request_t* r, jwt::VerifiedToken&& token, const jwt::Policy& policy, TokenLocation found_in,
                 std::optional<std::string>&& user) noexcept;
@@ -45,6 +53,11 @@ public:
 
     /// The identity claim of the accepted token, by the rules it was accepted under.
     [[nodiscard]] std::optional<jwt::json::Value> identity() const noexcept;
+
+    /// Where judging is while one of its hooks waits; null where nothing is judged.
+    std::unique_ptr<Judging> judging;
+    /// The content handler's call, while it waits.
+    LuaRun handler_run;
 
     // For the variables.
     [[nodiscard]] std::optional<jwt::Reason> refused() const noexcept { return refused_; }
@@ -54,6 +67,7 @@ public:
 
 private:
     const ngx_http_request_t* request_;
+    bool judged_ = false;
     std::optional<jwt::VerifiedToken> accepted_;
     const jwt::Policy* policy_ = nullptr;
     TokenLocation found_in_ = TokenLocation::headers;
