@@ -36,7 +36,8 @@ local running, plain_yield = coroutine.running, coroutine.yield
 
 function coroutine.running()
   local thread = running()
-  if thread and not native.is_call_thread(thread) then return thread end
+  if native.is_call_thread(thread) then return nil end
+  return thread
 end
 
 function coroutine.yield(...)

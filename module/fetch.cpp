@@ -30,7 +30,8 @@ constexpr std::string_view own_lines[] = {
     "Host", "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "Upgrade", "Expect", "TE", "Trailer"};
 
 struct Fetch {
-    bool failed = false;
+    bool broken_off;
+    bool too_large;
 };
 
 FetchStart mistake(std::string_view reason) noexcept {
@@ -50,14 +51,39 @@ T* zeroed(ngx_pool_t* pool, std::size_t count = 1) {
     return static_cast<T*>(memory);
 }
 
+bool client_is_gone(const ngx_connection_t* c) noexcept {
+    return c->read->eof || c->read->pending_eof || c->read->error || c->write->error || c->timedout;
+}
+
+/// A response that overflows its buffer is an error of an output filter, and nginx takes every such error for one of
+/// the client's connection.
+bool overflows(const ngx_http_request_t* r, ngx_int_t rc) noexcept {
+    const ngx_connection_t* c = r->connection;
+#if (NGX_HTTP_V2)
+    if (r->stream != nullptr && r->stream->out_closed) {
+        return false;  // the client has reset it
+    }
+#endif
+    const auto* core = static_cast<ngx_http_core_loc_conf_t*>(ngx_http_get_module_loc_conf(r, ngx_http_core_module));
+    const bool long_by_header =
+        r->headers_out.content_length_n > static_cast<off_t>(core->subrequest_output_buffer_size);
+    const bool filter_failed = rc == NGX_ERROR || (r->upstream != nullptr && r->upstream->pipe != nullptr &&
+                                                   r->upstream->pipe->downstream_error);
+    return filter_failed && c->error && !client_is_gone(c) && (r->out != nullptr || long_by_header);
+}
+
 /// nginx calls this each time that the subrequest is finalized: also before the page of its error is made.
 ngx_int_t end_fetch(ngx_http_request_t* r, void* data, ngx_int_t rc) noexcept {
     const bool broken = rc == NGX_ERROR || rc == NGX_HTTP_REQUEST_TIME_OUT || rc == NGX_HTTP_CLOSE;
-    if (!broken || r->connection->error != 0) {
+    Fetch& fetch = *static_cast<Fetch*>(data);
+    if (overflows(r, rc)) {
+        fetch.too_large = true;
+        r->connection->error = 0;
+    } else if (!broken || r->connection->error != 0) {
         return rc;
     }
     // nginx would end the whole request for any of these.
-    static_cast<Fetch*>(data)->failed = true;
+    fetch.broken_off = true;
     r->buffered = 0;
     return NGX_OK;
 }
@@ -193,6 +219,8 @@ FetchStart start(ngx_http_request_t* r, const FetchRequest& request) {
     auto* end = zeroed<ngx_http_post_subrequest_t>(r->pool);
     end->handler = end_fetch;
     end->data = zeroed<Fetch>(r->pool);
+    const ngx_str_t asked =
+        copy_to_pool(r->pool, std::string(view(uri)) + (args.len != 0 ? "?" : "") + std::string(view(args)));
     const ngx_str_t method_name = copy_to_pool(r->pool, method->name);
 
     ngx_http_request_t* subrequest = nullptr;
@@ -208,6 +236,7 @@ FetchStart start(ngx_http_request_t* r, const FetchRequest& request) {
     if (headers.headers.last == &headers.headers.part) {
         subrequest->headers_in.headers.last = &subrequest->headers_in.headers.part;
     }
+    subrequest->unparsed_uri = asked;  // $request_uri, which may be a cache's key
     subrequest->request_body = body;
     subrequest->variables = variables;
     subrequest->keepalive = 1;  // see is_cut_off
@@ -258,12 +287,10 @@ FetchedResponse no_response(std::string_view reason) noexcept {
 
 FetchedResponse response_of(const ngx_http_request_t* subrequest) {
     const auto* fetch = static_cast<const Fetch*>(subrequest->post_subrequest->data);
-    if (fetch->failed) {
-        return no_response(
-            "the response is larger than subrequest_output_buffer_size of its location, or was broken off: the error "
-            "log says which");
+    if (fetch->too_large) {
+        return no_response("the response is larger than subrequest_output_buffer_size of its location");
     }
-    if (is_cut_off(subrequest)) {
+    if (fetch->broken_off || is_cut_off(subrequest)) {
         return no_response("the response was broken off");
     }
     if (subrequest->headers_out.status == 0) {

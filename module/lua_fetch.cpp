@@ -76,7 +76,7 @@ int fetch(lua_State* lua) {
 
 int is_call_thread(lua_State* lua) {
     const LuaCall* call = LuaState::of(lua).call;
-    lua_pushboolean(lua, call != nullptr && lua_tothread(lua, 1) == call->thread ? 1 : 0);
+    lua_pushboolean(lua, call != nullptr && lua_isthread(lua, 1) && lua_tothread(lua, 1) == call->thread ? 1 : 0);
     return 1;
 }
 
