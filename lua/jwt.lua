@@ -4,7 +4,7 @@ local native = ...
 
 local ipairs, next, pairs, select, type = ipairs, next, pairs, select, type
 local plain_pcall, plain_tostring = pcall, tostring
-local format = string.format
+local format, concat, rawget, setmetatable = string.format, table.concat, rawget, setmetatable
 local null, fail = native.null, native.fail
 
 -- Lua's own loops within C where __tostring is tostring, and no instruction is counted there.
@@ -29,6 +29,20 @@ end
 function xpcall(f, handler, ...)
   if type(handler) ~= "function" then fail("bad argument #2 to 'xpcall' (function expected)") end
   return handled(handler, plain_pcall(f, ...))
+end
+
+-- Each call runs in a coroutine of its own, which is the module's alone to resume.
+local running, plain_yield = coroutine.running, coroutine.yield
+
+function coroutine.running()
+  local thread = running()
+  if native.is_call_thread(thread) then return nil end
+  return thread
+end
+
+function coroutine.yield(...)
+  if native.is_call_thread(running()) then fail("attempt to yield outside a coroutine") end
+  return plain_yield(...)
 end
 
 local function described(value)
@@ -104,6 +118,16 @@ local refresh_options = {
 }
 local access_options = { fresh = fresh_option }
 for name, check in pairs(refresh_options) do access_options[name] = check end
+local function text_or_table_option(value)
+  if type(value) ~= "string" and type(value) ~= "table" then return "a string or a table" end
+end
+
+local fetch_options = {
+  method = text_option,
+  args = text_or_table_option,
+  headers = table_option,
+  body = text_or_table_option,
+}
 local decode_options = { csrf_value = text_option, allow_expired = boolean_option }
 local cookie_options = { max_age = seconds_option, domain = text_option }
 local unset_options = { domain = text_option }
@@ -273,6 +297,72 @@ end
 
 function jwt.unset_refresh_cookies(options)
   unset_cookies("unset_refresh_cookies", options, "refresh")
+end
+
+local function escaped(text)
+  return (text:gsub("[^%w%-._~]", function(byte) return format("%%%02X", byte:byte()) end))
+end
+
+local function check_field(name, value, where)
+  if type(name) ~= "string" then
+    fail(format("fetch: %s has the key %s: names are strings", where, plain_tostring(name)))
+  end
+  if type(value) ~= "string" and type(value) ~= "number" then
+    fail(format("fetch: %s %q is %s: give a string or a number", where, name, described(value)))
+  end
+end
+
+local function query_string(args)
+  if type(args) ~= "table" then return args end
+  local pairs_of_it = {}
+  for name, value in next, args do
+    check_field(name, value, "args")
+    pairs_of_it[#pairs_of_it + 1] = escaped(name) .. "=" .. escaped(plain_tostring(value))
+  end
+  return concat(pairs_of_it, "&")
+end
+
+local function header_lines(headers)
+  local lines, names = {}, {}
+  for name, value in next, headers or {} do
+    check_field(name, value, "headers")
+    if names[name:lower()] then fail(format("fetch: headers has %q twice", name)) end
+    names[name:lower()] = true
+    value = plain_tostring(value)
+    if value:find("%c") then fail(format("fetch: headers %q has a control character", name)) end
+    lines[#lines + 1] = name .. ": " .. value .. "\r\n"
+  end
+  return concat(lines), names
+end
+
+local any_case = {
+  __index = function(headers, name)
+    return type(name) == "string" and rawget(headers, name:lower()) or nil
+  end,
+  __metatable = false,
+}
+
+local response = {
+  __index = function(_, name)
+    if name == "json" then return function(self) return native.decode_json(self.body) end end
+  end,
+  __metatable = false,
+}
+
+-- The response of another location of this server, or nil and why there is none. Other requests go on meanwhile.
+function jwt.fetch(uri, options)
+  check_text(uri, "fetch: the URI")
+  options = checked_options("fetch", options, fetch_options)
+  local lines, names = header_lines(options.headers)
+  local body = options.body
+  if type(body) == "table" then
+    body = native.encode_json(body)
+    if not names["content-type"] then lines = lines .. "Content-Type: application/json\r\n" end
+  end
+  local method = options.method or (body and "POST" or "GET")
+  local status, text, headers = native.fetch(uri, query_string(options.args), method, lines, body)
+  if not status then return nil, text end
+  return setmetatable({ status = status, body = text, headers = setmetatable(headers, any_case) }, response)
 end
 
 function jwt.log(level, text)

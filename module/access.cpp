@@ -3,6 +3,7 @@
 #include "answer.hpp"
 #include "config.hpp"
 #include "cookies.hpp"
+#include "fetch.hpp"
 #include "guard.hpp"
 #include "judgement.hpp"
 #include "request_state.hpp"
@@ -74,8 +75,8 @@ Hook hook_of(jwt::Reason reason) noexcept {
 }
 
 /// The hook's answer where the location has one for this denial.
-std::optional<tl::expected<Answer, HookFailure>> hook_answer(ngx_http_request_t* r, const LocationConfig& config,
-                                                             const Denial& denial) {
+std::optional<tl::expected<Answer, NoResult>> hook_answer(ngx_http_request_t* r, const LocationConfig& config,
+                                                          const Denial& denial, LuaRun& run) {
     const bool ours_alone = denial.reason == jwt::Reason::unavailable || denial.reason == jwt::Reason::error;
     const Hook hook = hook_of(denial.reason);
     if (ours_alone || config.lua == nullptr || !config.lua->file.has(hook)) {
@@ -83,9 +84,9 @@ std::optional<tl::expected<Answer, HookFailure>> hook_answer(ngx_http_request_t*
     }
     LuaHost& lua = *worker().lua;
     if (hook == Hook::invalid_token || hook == Hook::unauthorized) {
-        return lua.answer(r, config.lua->file, hook, denial.message);
+        return lua.answer(run, r, config.lua->file, hook, denial.message);
     }
-    return lua.answer(r, config.lua->file, hook, denial.header.value(), denial.payload.value());
+    return lua.answer(run, r, config.lua->file, hook, denial.header.value(), denial.payload.value());
 }
 
 bool satisfies_any(ngx_http_request_t* r) noexcept {
@@ -116,9 +117,15 @@ ngx_uint_t status_in_subrequest(ngx_uint_t status, bool chosen_by_hook) noexcept
     return is_failure || (chosen_by_hook && status >= NGX_HTTP_BAD_REQUEST) ? status : NGX_HTTP_UNAUTHORIZED;
 }
 
-ngx_int_t answer_denial(ngx_http_request_t* r, const LocationConfig& config, const Denial& denial) {
-    auto custom = hook_answer(r, config, denial);
+/// Answers a denial, which may wait for its hook.
+ngx_int_t answer_denial(ngx_http_request_t* r, RequestState& state) {
+    const LocationConfig& config = *state.judging->config;
+    const Denial& denial = state.judging->denied->denial;
+    auto custom = hook_answer(r, config, denial, state.judging->run);
     if (custom && !*custom) {
+        if (custom->error() == NoResult::waiting) {
+            return NGX_AGAIN;
+        }
         forget_cookies(r);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -132,11 +139,12 @@ ngx_int_t answer_denial(ngx_http_request_t* r, const LocationConfig& config, con
     if (!custom && r == r->main && has_error_page(r, answer.status)) {
         return static_cast<ngx_int_t>(answer.status);
     }
+    state.judging.reset();  // the request may have ended when finalize_with comes back
     finalize_with(r, answer);
     return NGX_DONE;
 }
 
-ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, const LocationConfig& config, Denied&& denied) {
+ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, Denied&& denied) {
     const Denial& denial = denied.denial;
     state.refuse(r, denial.reason, denial.message);
     log(r->connection->log, NGX_LOG_INFO, "jwt: token " + std::string(word(denial.reason)) + ": ", denial.message);
@@ -144,13 +152,12 @@ ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, const LocationConfi
         state.postpone(std::move(denied));
         return NGX_HTTP_UNAUTHORIZED;
     }
-    return answer_denial(r, config, denial);
+    state.judging->denied = std::move(denied);
+    return answer_denial(r, state);
 }
 
-ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, const LocationConfig& config, jwt::Reason reason,
-                 std::string_view message) {
-    return refuse(r, state, config,
-                  Denied{{reason, std::string(message), std::nullopt, std::nullopt}, std::monostate{}});
+ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, jwt::Reason reason, const std::string& message) {
+    return refuse(r, state, Denied{{reason, message, std::nullopt, std::nullopt}, std::monostate{}});
 }
 
 void body_is_read(ngx_http_request_t* r) noexcept {
@@ -183,6 +190,29 @@ void take_own_variables(ngx_http_request_t* r) {
     r->variables = own;
 }
 
+/// Judges the token that was found, or goes on where a hook waited.
+ngx_int_t judge_found(ngx_http_request_t* r, RequestState& state) {
+    Judging& judging = *state.judging;
+    if (judging.denied) {
+        return answer_denial(r, state);
+    }
+    const LocationConfig& config = *judging.config;
+    Judgement judgement = judge(r, *config.required, judging);
+    if (std::holds_alternative<Waiting>(judgement)) {
+        return NGX_AGAIN;
+    }
+    if (auto* accepted = std::get_if<Accepted>(&judgement)) {
+        state.accept(r, std::move(accepted->token), config, judging.found.location, std::move(accepted->user));
+        return NGX_OK;
+    }
+    if (auto* denied = std::get_if<Denied>(&judgement)) {
+        return refuse(r, state, std::move(*denied));
+    }
+    state.refuse(r, jwt::Reason::error, "Token cannot be verified");
+    forget_cookies(r);
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
 ngx_int_t run(ngx_http_request_t* r) {
     const LocationConfig& config = location_config(r);
     if (!is_protected(config)) {
@@ -193,6 +223,9 @@ ngx_int_t run(ngx_http_request_t* r) {
     }
     const Requirement& requirement = *config.required;
     RequestState& state = RequestState::of(r);
+    if (state.judging != nullptr && state.judging->config == &config) {
+        return judge_found(r, state);
+    }
     state.begin(r);
     if (is_exempt(r, config)) {
         return NGX_DECLINED;
@@ -212,59 +245,68 @@ ngx_int_t run(ngx_http_request_t* r) {
     if (std::holds_alternative<NeedsBody>(search)) {
         return read_body(r);
     }
+    state.judging = std::make_unique<Judging>();
+    state.judging->config = &config;
     if (const auto* nothing = std::get_if<NoToken>(&search)) {
         if (requirement.optional) {
             state.refuse(r, jwt::Reason::missing, nothing->message);
             return NGX_DECLINED;
         }
-        return refuse(r, state, config, jwt::Reason::missing, nothing->message);
+        return refuse(r, state, jwt::Reason::missing, nothing->message);
     }
     if (const auto* bad = std::get_if<BadToken>(&search)) {
-        return refuse(r, state, config, bad->reason, bad->message);
+        return refuse(r, state, bad->reason, bad->message);
     }
-    const FoundToken& found = std::get<FoundToken>(search);
-    Judgement judgement = judge(r, config, requirement, found);
-    if (auto* accepted = std::get_if<Accepted>(&judgement)) {
-        state.accept(r, std::move(accepted->token), config, found.location, std::move(accepted->user));
-        return NGX_OK;
-    }
-    if (auto* denied = std::get_if<Denied>(&judgement)) {
-        return refuse(r, state, config, std::move(*denied));
-    }
-    state.refuse(r, jwt::Reason::error, "Token cannot be verified");
-    forget_cookies(r);
-    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    state.judging->found = std::get<FoundToken>(std::move(search));
+    return judge_found(r, state);
 }
 
-ngx_int_t guarded_run(ngx_http_request_t* r) noexcept {
-    return guarded(r->connection->log, ngx_int_t{NGX_HTTP_INTERNAL_SERVER_ERROR}, [r] { return run(r); });
+/// Answers for a token that was refused under `satisfy any`, once nobody else let the request in.
+ngx_int_t speak_for_all(ngx_http_request_t* r) {
+    const LocationConfig& config = location_config(r);
+    RequestState* state = RequestState::find(r);
+    // The state of an earlier location may still be there in an open one.
+    if (state == nullptr || !is_protected(config)) {
+        return NGX_DECLINED;
+    }
+    if (state->judging != nullptr) {  // the hook that answers has waited
+        return answer_denial(r, *state);
+    }
+    const Denied* denied = state->postponed();
+    if (denied == nullptr) {
+        return NGX_DECLINED;
+    }
+    if (others_follow(r)) {
+        add_challenge(r, denied->denial);
+        return NGX_DECLINED;  // nginx remembers the refusal, and answers by itself where they refuse too
+    }
+    r->access_code = 0;  // of the refusals so far: it would refuse the error page too
+    state->judging = std::make_unique<Judging>();
+    state->judging->config = &config;
+    state->judging->denied = state->take_postponed();
+    return answer_denial(r, *state);
+}
+
+ngx_int_t guarded_step(ngx_http_request_t* r, ngx_int_t (*step)(ngx_http_request_t*)) noexcept {
+    const ngx_int_t rc =
+        guarded(r->connection->log, ngx_int_t{NGX_HTTP_INTERNAL_SERVER_ERROR}, [r, step] { return step(r); });
+    if (rc == NGX_AGAIN || rc == NGX_DONE) {
+        return rc;  // after NGX_DONE the request may be gone
+    }
+    if (RequestState* state = RequestState::find(r)) {
+        state->judging.reset();  // judged: an internal redirect back to this location begins anew
+    }
+    return rc;
 }
 
 }  // namespace
 
 ngx_int_t judge_request(ngx_http_request_t* r) noexcept {
-    return guarded_run(r);
+    return guarded_step(r, run);
 }
 
 ngx_int_t answer_refused(ngx_http_request_t* r) noexcept {
-    return guarded(r->connection->log, ngx_int_t{NGX_HTTP_INTERNAL_SERVER_ERROR}, [r]() -> ngx_int_t {
-        const LocationConfig& config = location_config(r);
-        const RequestState* state = RequestState::find(r);
-        // The state of an earlier location may still be there in an open one.
-        if (state == nullptr || !is_protected(config)) {
-            return NGX_DECLINED;
-        }
-        const Denied* denied = state->postponed();
-        if (denied == nullptr) {
-            return NGX_DECLINED;
-        }
-        if (others_follow(r)) {
-            add_challenge(r, denied->denial);
-            return NGX_DECLINED;  // nginx remembers the refusal, and answers by itself where they refuse too
-        }
-        r->access_code = 0;  // of the refusals so far: it would refuse the error page too
-        return answer_denial(r, config, denied->denial);
-    });
+    return guarded_step(r, speak_for_all);
 }
 
 ngx_int_t settle_request(ngx_http_request_t* r) noexcept {
@@ -279,10 +321,10 @@ ngx_int_t settle_request(ngx_http_request_t* r) noexcept {
 }
 
 ngx_int_t judge_subrequest(ngx_http_request_t* r) noexcept {
-    if (r == r->main) {
+    if (r == r->main || is_fetch(r)) {
         return NGX_DECLINED;
     }
-    const ngx_int_t rc = guarded_run(r);
+    const ngx_int_t rc = guarded_step(r, run);
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         r->error_page = 1;  // no further one: the status of an error page would turn a no into auth_request's yes
     }

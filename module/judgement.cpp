@@ -1,5 +1,7 @@
 #include "judgement.hpp"
 
+#include <algorithm>
+
 #include "guard.hpp"
 #include "worker.hpp"
 
@@ -31,9 +33,15 @@ std::string identity_text(jwt::json::Value payload, const jwt::Policy& policy) {
     return text ? std::string(*text) : identity ? identity->text() : std::string();
 }
 
+Judgement without_result(NoResult why) {
+    return why == NoResult::waiting ? Judgement(Waiting{}) : Judgement(Failed{});
+}
+
 /// The hooks that decide, in the seeds' order. Nothing where all of them agree.
-std::optional<Judgement> ask_hooks(ngx_http_request_t* r, const LocationConfig& config, const Requirement& requirement,
+std::optional<Judgement> ask_hooks(ngx_http_request_t* r, const Requirement& requirement, Judging& judging,
                                    Accepted& candidate) {
+    using Step = Judging::Step;
+    const LocationConfig& config = *judging.config;
     if (config.lua == nullptr) {
         return std::nullopt;
     }
@@ -41,29 +49,32 @@ std::optional<Judgement> ask_hooks(ngx_http_request_t* r, const LocationConfig& 
     LuaHost& lua = *worker().lua;
     const jwt::json::Value header = candidate.token.header();
     const jwt::json::Value payload = candidate.token.payload();
-    if (requirement.check_revocation && file.has(Hook::token_in_blocklist)) {
-        const auto revoked = lua.decide(r, file, Hook::token_in_blocklist, header, payload);
+    if (judging.step == Step::token_in_blocklist && requirement.check_revocation &&
+        file.has(Hook::token_in_blocklist)) {
+        const auto revoked = lua.decide(judging.run, r, file, Hook::token_in_blocklist, header, payload);
         if (!revoked) {
-            return Failed{};
+            return without_result(revoked.error());
         }
         if (*revoked) {
             return denied(jwt::Reason::revoked, "Token has been revoked", std::move(candidate.token));
         }
     }
-    if (file.has(Hook::token_verification)) {
-        const auto agreed = lua.decide(r, file, Hook::token_verification, header, payload);
+    judging.step = std::max(judging.step, Step::token_verification);
+    if (judging.step == Step::token_verification && file.has(Hook::token_verification)) {
+        const auto agreed = lua.decide(judging.run, r, file, Hook::token_verification, header, payload);
         if (!agreed) {
-            return Failed{};
+            return without_result(agreed.error());
         }
         if (!*agreed) {
             return denied(jwt::Reason::verification_failed, "User claims verification failed",
                           std::move(candidate.token));
         }
     }
+    judging.step = Step::user_lookup;
     if (file.has(Hook::user_lookup)) {
-        auto user = lua.user(r, file, header, payload);
+        auto user = lua.user(judging.run, r, file, header, payload);
         if (!user) {
-            return Failed{};
+            return without_result(user.error());
         }
         if (!*user) {
             return denied(jwt::Reason::user_lookup_failed,
@@ -75,18 +86,18 @@ std::optional<Judgement> ask_hooks(ngx_http_request_t* r, const LocationConfig& 
     return std::nullopt;
 }
 
-}  // namespace
-
-tl::expected<std::shared_ptr<const jwt::KeySet>, HookFailure> keys_for(ngx_http_request_t* r,
-                                                                       const LocationConfig& config,
-                                                                       const jwt::UnverifiedToken& token) {
+/// The keys for a token: the location's, or those that the hook decode_key names; null where the hook knows none for
+/// it.
+tl::expected<std::shared_ptr<const jwt::KeySet>, NoResult> keys_for(ngx_http_request_t* r, Judging& judging,
+                                                                    const jwt::UnverifiedToken& token) {
+    const LocationConfig& config = *judging.config;
     if (config.lua == nullptr || !config.lua->file.has(Hook::decode_key)) {
         // The configuration outlives the request: nothing to share.
         return std::shared_ptr<const jwt::KeySet>(std::shared_ptr<void>(), &config.keys->verifying);
     }
-    auto text = worker().lua->decode_key(r, config.lua->file, token.header(), token.payload());
+    auto text = worker().lua->decode_key(judging.run, r, config.lua->file, token.header(), token.payload());
     if (!text) {
-        return tl::make_unexpected(HookFailure{});
+        return tl::make_unexpected(text.error());
     }
     if (!*text) {  // the hook knows no key for this token: no signature can be right
         return std::shared_ptr<const jwt::KeySet>();
@@ -96,40 +107,58 @@ tl::expected<std::shared_ptr<const jwt::KeySet>, HookFailure> keys_for(ngx_http_
     if (!keys) {
         log(r->connection->log, NGX_LOG_ERR, "jwt: the key that hook decode_key of " + config.lua->path + " returned ",
             keys.error());
-        return tl::make_unexpected(HookFailure{});
+        return tl::make_unexpected(NoResult::failed);
     }
     return std::move(*keys);
 }
 
-Judgement judge(ngx_http_request_t* r, const LocationConfig& config, const Requirement& requirement,
-                const FoundToken& found) {
-    auto parsed = worker().verifier.parse(found.text);
-    if (!parsed) {
-        return denied(std::move(parsed.error()));
-    }
-    const auto keys = keys_for(r, config, *parsed);
+/// From an unverified token to a candidate in `judging`. Nothing where it is one.
+std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requirement, Judging& judging,
+                                jwt::UnverifiedToken& parsed) {
+    const LocationConfig& config = *judging.config;
+    const auto keys = keys_for(r, judging, parsed);
     if (!keys) {
-        return Failed{};
+        return without_result(keys.error());
     }
     if (*keys == nullptr) {
         return denied(jwt::refusal(jwt::Error::signature));
     }
-    auto authentic = jwt::Verifier::authenticate(std::move(*parsed), **keys, *config.decode_algorithms);
+    auto authentic = jwt::Verifier::authenticate(std::move(parsed), **keys, *config.decode_algorithms);
     if (!authentic) {
         return denied(std::move(authentic.error()));
     }
+    const auto& csrf = judging.found.csrf;
     const jwt::Demand demand{requirement.use, requirement.fresh,
-                             found.csrf ? std::optional<std::string_view>(*found.csrf) : std::nullopt};
+                             csrf ? std::optional<std::string_view>(*csrf) : std::nullopt};
     auto verified = jwt::Verifier::verify(std::move(*authentic), *config.policy, demand, now());
     if (!verified) {
         jwt::RefusedToken& refused = verified.error();
         return denied(reason(refused.refusal.error), std::move(refused.refusal.message), std::move(refused.token));
     }
-    Accepted candidate{std::move(*verified), std::nullopt};
-    if (auto ended = ask_hooks(r, config, requirement, candidate)) {
+    judging.token = Accepted{std::move(*verified), std::nullopt};
+    return std::nullopt;
+}
+
+}  // namespace
+
+Judgement judge(ngx_http_request_t* r, const Requirement& requirement, Judging& judging) {
+    if (std::holds_alternative<std::monostate>(judging.token)) {
+        auto parsed = worker().verifier.parse(judging.found.text);
+        if (!parsed) {
+            return denied(std::move(parsed.error()));
+        }
+        judging.token = std::move(*parsed);
+    }
+    if (auto* parsed = std::get_if<jwt::UnverifiedToken>(&judging.token)) {
+        if (auto ended = verify(r, requirement, judging, *parsed)) {
+            return std::move(*ended);
+        }
+    }
+    Accepted& candidate = std::get<Accepted>(judging.token);
+    if (auto ended = ask_hooks(r, requirement, judging, candidate)) {
         return std::move(*ended);
     }
-    return candidate;
+    return std::move(candidate);
 }
 
 }  // namespace ngx

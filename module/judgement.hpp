@@ -23,17 +23,25 @@ struct Accepted {
 /// A hook failed: the request is answered with 500.
 struct Failed {};
 
-using Judgement = std::variant<Accepted, Denied, Failed>;
+/// A hook waits: to be judged on when nginx runs the request again.
+struct Waiting {};
+
+using Judgement = std::variant<Accepted, Denied, Failed, Waiting>;
+
+/// A token on its way, kept while a hook waits.
+struct Judging {
+    enum class Step : std::uint8_t { token_in_blocklist, token_verification, user_lookup };
+
+    const LocationConfig* config;  // whose rules these are
+    FoundToken found;              // empty where none was found
+    std::variant<std::monostate, jwt::UnverifiedToken, Accepted> token;
+    Step step = Step::token_in_blocklist;  // of the hooks that are asked about an accepted token
+    std::optional<Denied> denied;          // what its answer hook is told
+    LuaRun run;
+};
 
 /// Takes a token the whole way: parse, key, signature, claims, type, freshness, revocation, token_verification,
-/// user_lookup. Each step may end it.
-[[nodiscard]] Judgement judge(ngx_http_request_t* r, const LocationConfig& config, const Requirement& requirement,
-                              const FoundToken& found);
-
-/// The keys for a token: the location's, or those that the hook decode_key names; null where the hook knows none for
-/// it.
-[[nodiscard]] tl::expected<std::shared_ptr<const jwt::KeySet>, HookFailure> keys_for(ngx_http_request_t* r,
-                                                                                     const LocationConfig& config,
-                                                                                     const jwt::UnverifiedToken& token);
+/// user_lookup. Each step may end it, and a step that asks a hook may wait.
+[[nodiscard]] Judgement judge(ngx_http_request_t* r, const Requirement& requirement, Judging& judging);
 
 }  // namespace ngx

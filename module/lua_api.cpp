@@ -12,6 +12,8 @@ namespace {
 // What a call into the module costs beside its bytes: more than any of them takes in instructions.
 constexpr std::size_t service_steps = 1000;
 
+}  // namespace
+
 ngx_http_request_t* current_request(lua_State* lua) {
     LuaCall* call = LuaState::of(lua).call;
     budget_of(lua).charge(lua, service_steps);
@@ -21,6 +23,8 @@ ngx_http_request_t* current_request(lua_State* lua) {
     }
     return call->r;
 }
+
+namespace {
 
 /// A string argument; nothing where it is nil.
 std::optional<std::string_view> optional_text(lua_State* lua, int index) {
@@ -148,6 +152,10 @@ constexpr luaL_Reg functions[] = {
     {"set_cookies", set_token_cookies},
     {"unset_cookies", unset_token_cookies},
     {"log", log_text},
+    {"fetch", fetch},
+    {"is_call_thread", is_call_thread},
+    {"encode_json", encode_json},
+    {"decode_json", decode_json},
 };
 
 }  // namespace

@@ -52,17 +52,30 @@ void install_budget(lua_State* lua) noexcept {
 }
 
 void LuaBudget::begin(lua_State* lua, std::chrono::milliseconds time) noexcept {
-    time_ = time;
+    resume(lua, {limits_.steps, limits_.memory, time});
+}
+
+LuaAccount LuaBudget::suspend() noexcept {
+    if (deadline_ != 0) {
+        const std::uint64_t now = cpu_time();
+        time_ = std::chrono::nanoseconds(now < deadline_ ? deadline_ - now : 0);
+    }
+    end();
+    return {steps_left_, memory_left(), time_};
+}
+
+void LuaBudget::resume(lua_State* lua, const LuaAccount& account) noexcept {
+    time_ = account.time;
     lua_ = lua;
     active_ = true;
     exhausted_ = false;
     out_of_time_ = false;
     memory_refused_ = false;
-    steps_left_ = limits_.steps;
+    steps_left_ = account.steps;
     steps_since_clock_ = 0;
     deadline_ = 0;
     entry_ = stack_address();
-    memory_cap_ = memory_used_ + limits_.memory;
+    memory_cap_ = memory_used_ + account.memory;
     where_[0] = '\0';
     arm(big_blocks_ == 0 ? normal_interval : careful_interval);
 }

@@ -18,6 +18,13 @@ namespace ngx {
 /// How many frames are looked at to find an author's line: reaching the n-th costs n steps.
 inline constexpr int max_trace = 50;
 
+/// What is left to a call while it waits.
+struct LuaAccount {
+    std::size_t steps = 0;
+    std::size_t memory = 0;
+    std::chrono::nanoseconds time{};
+};
+
 /// What one call into Lua may still use. The allocator and the count hook of its state draw on it.
 ///
 /// Once steps or time are used up they stay so until the call ends: the hook then raises at every instruction, so that
@@ -30,6 +37,9 @@ public:
     /// Opens the account of one call; `lua` is not running.
     void begin(lua_State* lua, std::chrono::milliseconds time) noexcept;
     void end() noexcept { active_ = false; }
+    /// Closes the account of a call that waits, and opens it again: other calls run in between.
+    [[nodiscard]] LuaAccount suspend() noexcept;
+    void resume(lua_State* lua, const LuaAccount& account) noexcept;
 
     /// Takes steps off; raises a Lua error where there are not enough.
     void charge(lua_State* lua, std::size_t steps);
@@ -39,6 +49,10 @@ public:
     /// Exhausted by time, not by steps.
     [[nodiscard]] bool out_of_time() const noexcept { return out_of_time_; }
     [[nodiscard]] bool memory_refused() const noexcept { return memory_refused_; }
+    /// Bytes that the running call may still take.
+    [[nodiscard]] std::size_t memory_left() const noexcept {
+        return memory_cap_ > memory_used_ ? memory_cap_ - memory_used_ : 0;
+    }
     /// Bytes that the state holds now.
     [[nodiscard]] std::size_t memory_used() const noexcept { return memory_used_; }
     /// Where the code was when steps or time ran out: "FILE:LINE: "; may be empty.

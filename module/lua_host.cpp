@@ -51,23 +51,62 @@ int report_error(lua_State* lua) {
     return 1;
 }
 
-/// The one place where a file's function is called.
-int run_call(lua_State* lua) {
+/// Moves what lies above `base` to the call's coroutine.
+void hand_over(lua_State* lua, LuaCall& call, int base) {
+    call.arguments = lua_gettop(lua) - base;
+    lua_xmove(lua, call.thread, call.arguments);  // a handful, for which every stack has room
+}
+
+int start_call(lua_State* lua) {
     LuaCall& call = *LuaState::of(lua).call;
-    const int first = lua_gettop(lua) + 1;
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::threads));
+    lua_State* thread = lua_newthread(lua);
+    call.anchor = luaL_ref(lua, 1);
+    call.thread = thread;
+    // The coroutine runs xpcall, which may wait, and calls the handler where the frames are still there.
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::xpcall));
     call.push(lua, call);
-    lua_call(lua, lua_gettop(lua) - first, LUA_MULTRET);
-    call.returned = true;
-    call.take(lua, call, first);
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::report_error));
+    lua_insert(lua, 4);
+    hand_over(lua, call, 1);
+    --call.arguments;  // the first is the function
+    return 0;
+}
+
+int resume_call(lua_State* lua) {
+    LuaCall& call = *LuaState::of(lua).call;
+    push_response(lua, fetched_response(call.subrequest));
+    call.subrequest = nullptr;
+    hand_over(lua, call, 0);
+    return 0;
+}
+
+int take_results(lua_State* lua) {
+    LuaCall& call = *LuaState::of(lua).call;
+    const int count = lua_gettop(call.thread);
+    luaL_checkstack(lua, count, "too many values");
+    lua_xmove(call.thread, lua, count);
+    lua_remove(lua, 1);  // xpcall's true
+    call.take(lua, call, 1);
     return 0;
 }
 
 int set_up(lua_State* lua) {
     lua_pushcfunction(lua, report_error);
     lua_rawseti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::report_error));
-    lua_pushcfunction(lua, run_call);
-    lua_rawseti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::run_call));
+    lua_pushcfunction(lua, start_call);
+    lua_rawseti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::start_call));
+    lua_pushcfunction(lua, resume_call);
+    lua_rawseti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::resume_call));
+    lua_pushcfunction(lua, take_results);
+    lua_rawseti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::take_results));
+    lua_newtable(lua);
+    lua_pushboolean(lua, 1);
+    luaL_unref(lua, -1, luaL_ref(lua, -2));  // makes the list of free places: later ones need no memory to be freed
+    lua_rawseti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::threads));
     open_libraries(lua);
+    lua_getglobal(lua, "xpcall");
+    lua_rawseti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::xpcall));
     open_json(lua);
     open_request(lua);
     open_api(lua);
@@ -127,17 +166,18 @@ void push_handler(lua_State* lua, LuaCall& call) {
     push_request(lua);
 }
 
-LuaCall hook_call(ngx_http_request_t* r, const LuaFile& file, Hook hook) {
-    LuaCall call;
+void begin_hook(LuaCall& call, ngx_http_request_t* r, const LuaFile& file, Hook hook) {
     call.r = r;
     call.file = file.index;
     call.kind = "hook";
     call.name = name(hook);
     call.hook = hook;
-    return call;
 }
 
-void add_token(LuaState& state, LuaCall& call, jwt::json::Value header, jwt::json::Value payload) {
+void begin_token_hook(LuaCall& call, ngx_http_request_t* r, const LuaFile& file, Hook hook, jwt::json::Value header,
+                      jwt::json::Value payload) {
+    begin_hook(call, r, file, hook);
+    LuaState& state = *call.state;
     state.nodes.clear();
     append_nodes(state.nodes, header);
     call.payload_node = state.nodes.size();
@@ -160,18 +200,6 @@ void log_failure(const LuaState& state, const LuaCall& call) {
         line += state.report.trace.data();
     }
     log(call.r->connection->log, NGX_LOG_ERR, line);
-}
-
-tl::expected<void, HookFailure> finish(LuaState& state, LuaCall& call) {
-    const bool good = state.run(call);
-    if (!good) {
-        log_failure(state, call);
-    }
-    state.tidy();
-    if (!good) {
-        return tl::unexpected(HookFailure{});
-    }
-    return {};
 }
 
 }  // namespace
@@ -254,22 +282,71 @@ void LuaState::close() noexcept {
     }
 }
 
-bool LuaState::run(LuaCall& next) {
+LuaCall::~LuaCall() {
+    if (anchor != 0 && state != nullptr && state->lua != nullptr) {
+        lua_rawgeti(state->lua, LUA_REGISTRYINDEX, slot(LuaSlot::threads));
+        luaL_unref(state->lua, -1, anchor);
+        lua_pop(state->lua, 1);
+    }
+}
+
+int LuaState::protect(LuaSlot function) {
+    lua_settop(lua, 0);
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::report_error));
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(function));
+    const int status = lua_pcall(lua, 0, 0, 1);
+    lua_settop(lua, 0);
+    return status;
+}
+
+LuaState::Outcome LuaState::advance(LuaCall& next, int& status) {
+    status = protect(next.thread == nullptr ? LuaSlot::start_call : LuaSlot::resume_call);
+    if (status != 0) {
+        return Outcome::failed;
+    }
+    status = lua_resume(next.thread, next.arguments);
+    if (status == LUA_YIELD) {
+        status = 0;
+        if (next.subrequest != nullptr && !budget.exhausted()) {
+            return Outcome::waiting;
+        }
+        report.set_message("attempt to yield outside a coroutine");
+        return Outcome::failed;
+    }
+    if (status == 0 && lua_toboolean(next.thread, 1) == 0) {
+        // Where memory ran out, or the handler failed itself, there is no report.
+        status = report.message[0] != '\0' ? LUA_ERRRUN : budget.memory_refused() ? LUA_ERRMEM : LUA_ERRERR;
+    }
+    if (status != 0) {
+        return Outcome::failed;
+    }
+    next.returned = true;
+    status = protect(LuaSlot::take_results);
+    return status == 0 ? Outcome::done : Outcome::failed;
+}
+
+LuaState::Outcome LuaState::run(LuaCall& next) {
     report.clear();
     if (call != nullptr || lua == nullptr) {
         report.set_message(lua == nullptr ? "Lua could not be started anew" : "another call is still running");
-        return false;
+        return Outcome::failed;
     }
     call = &next;
-    ++generation;
-    lua_settop(lua, 0);
-    lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::report_error));
-    lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::run_call));
     const std::chrono::milliseconds time = loading ? load_time * limits.time : limits.time;
-    budget.begin(lua, time);
-    const int status = lua_pcall(lua, 0, 0, 1);
-    budget.end();
+    if (next.thread == nullptr) {
+        next.generation = ++generation;
+        budget.begin(lua, time);
+    } else {
+        budget.resume(lua, next.account);
+    }
+    int status = 0;
+    const Outcome outcome = advance(next, status);
     call = nullptr;
+    if (outcome == Outcome::waiting) {
+        next.account = budget.suspend();
+        return outcome;
+    }
+    budget.end();
     if (budget.exhausted()) {
         // Whatever came back: an author's pcall may have turned the error into a result.
         std::snprintf(report.message.data(), report.message.size(),
@@ -277,35 +354,25 @@ bool LuaState::run(LuaCall& next) {
                                            : "%.*sstopped after %zu steps (jwt_lua_limit steps=)",
                       static_cast<int>(budget.where().size()), budget.where().data(),
                       budget.out_of_time() ? static_cast<std::size_t>(time.count()) : limits.steps);
-    } else if (status == LUA_ERRMEM) {
+        return Outcome::failed;
+    }
+    if (status == LUA_ERRMEM) {
         std::snprintf(report.message.data(), report.message.size(),
                       "it needs more than %zu bytes of memory (jwt_lua_limit memory=)", limits.memory);
     } else if (status == LUA_ERRERR && report.message[0] == '\0') {
         report.set_message("stack overflow");
     }
-    lua_settop(lua, 0);
-    return status == 0 && !budget.exhausted();
+    return outcome;
 }
 
-void LuaState::tidy() {
+bool LuaState::overfull() noexcept {
     const std::size_t ceiling = memory_after_load + kept_calls * limits.memory;
     if (call != nullptr || lua == nullptr || (!budget.memory_refused() && budget.memory_used() <= ceiling)) {
-        return;
+        return false;
     }
     static_cast<void>(lua_cpcall(lua, collect_garbage, nullptr));
     lua_settop(lua, 0);
-    if (budget.memory_used() <= ceiling) {
-        return;
-    }
-    ngx::log(log(), NGX_LOG_WARN, "jwt: Lua code keeps more and more memory: its files are loaded anew");
-    bool good = open();
-    for (std::size_t i = 0; good && i < sources.size(); ++i) {
-        good = load(i);
-    }
-    if (!good) {
-        close();  // every later call fails
-        ngx::log(log(), NGX_LOG_ERR, "jwt: Lua files cannot be loaded anew: ", report.message.data());
-    }
+    return budget.memory_used() > ceiling;
 }
 
 bool LuaState::load(std::size_t index) {
@@ -316,12 +383,13 @@ bool LuaState::load(std::size_t index) {
         return false;
     }
     LuaCall load_call;
+    load_call.state = shared_from_this();
     load_call.file = index;
     load_call.reason = *contents;
     load_call.push = push_file;
     load_call.take = take_file;
     loading = true;
-    const bool good = run(load_call);
+    const bool good = run(load_call) == Outcome::done;
     loading = false;
     if (good) {
         memory_after_load = budget.memory_used();
@@ -332,12 +400,20 @@ bool LuaState::load(std::size_t index) {
     return good;
 }
 
-LuaHost::LuaHost(std::unique_ptr<LuaState> state) noexcept : state_(std::move(state)) {}
+LuaRun::LuaRun() noexcept = default;
+
+LuaRun::~LuaRun() = default;
+
+LuaRun::LuaRun(LuaRun&&) noexcept = default;
+
+LuaRun& LuaRun::operator=(LuaRun&&) noexcept = default;
+
+LuaHost::LuaHost(std::shared_ptr<LuaState> state) noexcept : state_(std::move(state)) {}
 
 LuaHost::~LuaHost() = default;
 
 tl::expected<std::unique_ptr<LuaHost>, std::string> LuaHost::create(const LuaLimits& limits) {
-    auto state = std::make_unique<LuaState>(limits);
+    auto state = std::make_shared<LuaState>(limits);
     if (!state->open()) {
         return tl::unexpected(std::string(state->report.message.data()));
     }
@@ -362,58 +438,138 @@ tl::expected<LuaFile, std::string> LuaHost::load(const std::string& path, const 
     return state_->sources[index].file;
 }
 
-tl::expected<Answer, HookFailure> LuaHost::answer(ngx_http_request_t* r, const LuaFile& file, Hook hook,
-                                                  std::string_view reason) {
-    LuaCall call = hook_call(r, file, hook);
-    call.reason = reason;
-    call.push = push_reason;
-    call.take = take_answer;
-    return finish(*state_, call).map([&call] { return std::move(call.answer); });
+/// Makes a call, or goes on with the one that waits in `run`.
+template <class Start, class Take>
+auto LuaHost::call(LuaRun& run, Start&& start, Take&& take)
+    -> tl::expected<decltype(take(std::declval<LuaCall&>())), NoResult> {
+    if (run.call_ == nullptr) {
+        auto call = std::make_unique<LuaCall>();
+        call->state = state_;
+        start(*call);
+        run.call_ = std::move(call);
+    }
+    if (run.call_->subrequest != nullptr && !fetch_ended(run.call_->subrequest)) {
+        return tl::make_unexpected(NoResult::waiting);
+    }
+    const auto gone_on = go_on(*run.call_);
+    if (!gone_on && gone_on.error() == NoResult::waiting) {
+        return tl::make_unexpected(NoResult::waiting);
+    }
+    const std::unique_ptr<LuaCall> call = std::move(run.call_);
+    if (!gone_on) {
+        return tl::make_unexpected(NoResult::failed);
+    }
+    return take(*call);
 }
 
-tl::expected<Answer, HookFailure> LuaHost::answer(ngx_http_request_t* r, const LuaFile& file, Hook hook,
-                                                  jwt::json::Value header, jwt::json::Value payload) {
-    LuaCall call = hook_call(r, file, hook);
-    add_token(*state_, call, header, payload);
-    call.take = take_answer;
-    return finish(*state_, call).map([&call] { return std::move(call.answer); });
+tl::expected<void, NoResult> LuaHost::go_on(LuaCall& call) {
+    LuaState& state = *call.state;
+    const LuaState::Outcome outcome = state.run(call);
+    if (outcome == LuaState::Outcome::waiting) {
+        return tl::make_unexpected(NoResult::waiting);
+    }
+    if (outcome == LuaState::Outcome::failed) {
+        log_failure(state, call);
+    }
+    tidy();
+    if (outcome == LuaState::Outcome::failed) {
+        return tl::make_unexpected(NoResult::failed);
+    }
+    return {};
 }
 
-tl::expected<bool, HookFailure> LuaHost::decide(ngx_http_request_t* r, const LuaFile& file, Hook hook,
-                                                jwt::json::Value header, jwt::json::Value payload) {
-    LuaCall call = hook_call(r, file, hook);
-    add_token(*state_, call, header, payload);
-    call.take = take_decision;
-    return finish(*state_, call).map([&call] { return call.decision; });
+void LuaHost::tidy() {
+    if (!state_->overfull()) {
+        return;
+    }
+    ngx_log_t* log = ngx_cycle->log;
+    ngx::log(log, NGX_LOG_WARN, "jwt: Lua code keeps more and more memory: its files are loaded anew");
+    auto fresh = std::make_shared<LuaState>(state_->limits);
+    fresh->sources = state_->sources;
+    fresh->texts = state_->texts;
+    bool good = fresh->open();
+    for (std::size_t i = 0; good && i < fresh->sources.size(); ++i) {
+        good = fresh->load(i);
+    }
+    if (!good) {
+        ngx::log(log, NGX_LOG_ERR, "jwt: Lua files cannot be loaded anew: ", fresh->report.message.data());
+        fresh->close();  // every later call fails
+    }
+    state_ = std::move(fresh);  // calls that wait keep the old one
 }
 
-tl::expected<std::optional<std::string>, HookFailure> LuaHost::user(ngx_http_request_t* r, const LuaFile& file,
-                                                                    jwt::json::Value header, jwt::json::Value payload) {
-    LuaCall call = hook_call(r, file, Hook::user_lookup);
-    add_token(*state_, call, header, payload);
-    call.take = take_user;
-    return finish(*state_, call).map([&call] { return std::move(call.text); });
+tl::expected<Answer, NoResult> LuaHost::answer(LuaRun& run, ngx_http_request_t* r, const LuaFile& file, Hook hook,
+                                               std::string_view reason) {
+    return call(
+        run,
+        [&](LuaCall& call) {
+            begin_hook(call, r, file, hook);
+            call.reason = reason;
+            call.push = push_reason;
+            call.take = take_answer;
+        },
+        [](LuaCall& call) { return std::move(call.answer); });
 }
 
-tl::expected<std::optional<std::string>, HookFailure> LuaHost::decode_key(ngx_http_request_t* r, const LuaFile& file,
-                                                                          jwt::json::Value header,
-                                                                          jwt::json::Value payload) {
-    LuaCall call = hook_call(r, file, Hook::decode_key);
-    add_token(*state_, call, header, payload);
-    call.take = take_key;
-    return finish(*state_, call).map([&call] { return std::move(call.text); });
+tl::expected<Answer, NoResult> LuaHost::answer(LuaRun& run, ngx_http_request_t* r, const LuaFile& file, Hook hook,
+                                               jwt::json::Value header, jwt::json::Value payload) {
+    return call(
+        run,
+        [&](LuaCall& call) {
+            begin_token_hook(call, r, file, hook, header, payload);
+            call.take = take_answer;
+        },
+        [](LuaCall& call) { return std::move(call.answer); });
 }
 
-tl::expected<Answer, HookFailure> LuaHost::handle(ngx_http_request_t* r, const LuaFile& file,
-                                                  const std::string& handler) {
-    LuaCall call;
-    call.r = r;
-    call.file = file.index;
-    call.kind = "handler";
-    call.name = handler;
-    call.push = push_handler;
-    call.take = take_answer;
-    return finish(*state_, call).map([&call] { return std::move(call.answer); });
+tl::expected<bool, NoResult> LuaHost::decide(LuaRun& run, ngx_http_request_t* r, const LuaFile& file, Hook hook,
+                                             jwt::json::Value header, jwt::json::Value payload) {
+    return call(
+        run,
+        [&](LuaCall& call) {
+            begin_token_hook(call, r, file, hook, header, payload);
+            call.take = take_decision;
+        },
+        [](const LuaCall& call) { return call.decision; });
+}
+
+tl::expected<std::optional<std::string>, NoResult> LuaHost::user(LuaRun& run, ngx_http_request_t* r,
+                                                                 const LuaFile& file, jwt::json::Value header,
+                                                                 jwt::json::Value payload) {
+    return call(
+        run,
+        [&](LuaCall& call) {
+            begin_token_hook(call, r, file, Hook::user_lookup, header, payload);
+            call.take = take_user;
+        },
+        [](LuaCall& call) { return std::move(call.text); });
+}
+
+tl::expected<std::optional<std::string>, NoResult> LuaHost::decode_key(LuaRun& run, ngx_http_request_t* r,
+                                                                       const LuaFile& file, jwt::json::Value header,
+                                                                       jwt::json::Value payload) {
+    return call(
+        run,
+        [&](LuaCall& call) {
+            begin_token_hook(call, r, file, Hook::decode_key, header, payload);
+            call.take = take_key;
+        },
+        [](LuaCall& call) { return std::move(call.text); });
+}
+
+tl::expected<Answer, NoResult> LuaHost::handle(LuaRun& run, ngx_http_request_t* r, const LuaFile& file,
+                                               std::string_view handler) {
+    return call(
+        run,
+        [&](LuaCall& call) {
+            call.r = r;
+            call.file = file.index;
+            call.kind = "handler";
+            call.name = handler;
+            call.push = push_handler;
+            call.take = take_answer;
+        },
+        [](LuaCall& call) { return std::move(call.answer); });
 }
 
 }  // namespace ngx

@@ -58,8 +58,26 @@ struct Answer {
     std::vector<std::pair<std::string, std::string>> headers;  // checked: token names, no control characters
 };
 
-/// A call failed: it was logged with its traceback, and its request must be answered with 500.
-struct HookFailure {};
+/// Why a call has no result.
+enum class NoResult : std::uint8_t {
+    failed,   // it was logged with its traceback, and its request must be answered with 500
+    waiting,  // for a subrequest: to be made again, with the same LuaRun, when nginx runs the request again
+};
+
+struct LuaCall;  // lua_state.hpp
+
+/// Where a request's call stays while it waits. Its end is the call's: nothing resumes it then.
+class LuaRun {
+public:
+    LuaRun() noexcept;
+    ~LuaRun();
+    LuaRun(LuaRun&&) noexcept;
+    LuaRun& operator=(LuaRun&&) noexcept;
+
+private:
+    friend class LuaHost;
+    std::unique_ptr<LuaCall> call_;
+};
 
 /// The Lua files of a configuration, read once by the process that reads the configuration: workers load them from
 /// here, so that all of them run what `nginx -t` checked, and none reads a disk.
@@ -92,7 +110,8 @@ class LuaState;  // lua_state.hpp
 /// is read, to find its mistakes.
 ///
 /// Every call runs interpreted, under LuaLimits, in an environment of its file alone; whatever the Lua code does, the
-/// call comes back. Nothing is thrown but std::bad_alloc.
+/// call comes back, though it may have to wait first: any number of calls wait, one runs. Nothing is thrown but
+/// std::bad_alloc.
 class LuaHost {
 public:
     [[nodiscard]] static tl::expected<std::unique_ptr<LuaHost>, std::string> create(const LuaLimits& limits);
@@ -107,30 +126,36 @@ public:
                                                           LuaSources& sources);
 
     /// Answers of hooks that are told a reason: invalid_token, unauthorized.
-    [[nodiscard]] tl::expected<Answer, HookFailure> answer(ngx_http_request_t* r, const LuaFile& file, Hook hook,
-                                                           std::string_view reason);
+    [[nodiscard]] tl::expected<Answer, NoResult> answer(LuaRun& run, ngx_http_request_t* r, const LuaFile& file,
+                                                        Hook hook, std::string_view reason);
     /// Answers of hooks that are told the token: the others of the first two groups.
-    [[nodiscard]] tl::expected<Answer, HookFailure> answer(ngx_http_request_t* r, const LuaFile& file, Hook hook,
-                                                           jwt::json::Value header, jwt::json::Value payload);
+    [[nodiscard]] tl::expected<Answer, NoResult> answer(LuaRun& run, ngx_http_request_t* r, const LuaFile& file,
+                                                        Hook hook, jwt::json::Value header, jwt::json::Value payload);
     /// token_in_blocklist, token_verification.
-    [[nodiscard]] tl::expected<bool, HookFailure> decide(ngx_http_request_t* r, const LuaFile& file, Hook hook,
-                                                         jwt::json::Value header, jwt::json::Value payload);
+    [[nodiscard]] tl::expected<bool, NoResult> decide(LuaRun& run, ngx_http_request_t* r, const LuaFile& file,
+                                                      Hook hook, jwt::json::Value header, jwt::json::Value payload);
     /// user_lookup: the user as JSON text; nothing where it said nil.
-    [[nodiscard]] tl::expected<std::optional<std::string>, HookFailure> user(ngx_http_request_t* r, const LuaFile& file,
-                                                                             jwt::json::Value header,
-                                                                             jwt::json::Value payload);
+    [[nodiscard]] tl::expected<std::optional<std::string>, NoResult> user(LuaRun& run, ngx_http_request_t* r,
+                                                                          const LuaFile& file, jwt::json::Value header,
+                                                                          jwt::json::Value payload);
     /// decode_key: the text of a secret, PEM or JWK; nothing where it said nil. Header and payload are not verified.
-    [[nodiscard]] tl::expected<std::optional<std::string>, HookFailure> decode_key(ngx_http_request_t* r,
-                                                                                   const LuaFile& file,
-                                                                                   jwt::json::Value header,
-                                                                                   jwt::json::Value payload);
-    /// A content handler of the file's table `handlers`, whose request body has been read.
-    [[nodiscard]] tl::expected<Answer, HookFailure> handle(ngx_http_request_t* r, const LuaFile& file,
-                                                           const std::string& handler);
+    [[nodiscard]] tl::expected<std::optional<std::string>, NoResult> decode_key(LuaRun& run, ngx_http_request_t* r,
+                                                                                const LuaFile& file,
+                                                                                jwt::json::Value header,
+                                                                                jwt::json::Value payload);
+    /// A content handler of the file's table `handlers`, whose request body has been read. The name must outlive the
+    /// call.
+    [[nodiscard]] tl::expected<Answer, NoResult> handle(LuaRun& run, ngx_http_request_t* r, const LuaFile& file,
+                                                        std::string_view handler);
 
 private:
-    explicit LuaHost(std::unique_ptr<LuaState> state) noexcept;
-    std::unique_ptr<LuaState> state_;
+    explicit LuaHost(std::shared_ptr<LuaState> state) noexcept;
+    template <class Start, class Take>
+    auto call(LuaRun& run, Start&& start, Take&& take)
+        -> tl::expected<decltype(take(std::declval<LuaCall&>())), NoResult>;
+    [[nodiscard]] tl::expected<void, NoResult> go_on(LuaCall& call);
+    void tidy();
+    std::shared_ptr<LuaState> state_;
 };
 
 }  // namespace ngx

@@ -21,7 +21,7 @@ struct RequestObject {
 LuaCall& call_of(lua_State* lua, const RequestObject& object) {
     LuaState& state = LuaState::of(lua);
     budget_of(lua).charge(lua, lookup_steps);
-    if (state.call == nullptr || state.call->r == nullptr || state.generation != object.generation) {
+    if (state.call == nullptr || state.call->r == nullptr || state.call->generation != object.generation) {
         raise_at_author(lua, "this request has ended: a request cannot be kept for a later call");
     }
     return *state.call;
@@ -40,7 +40,7 @@ const RequestObject* object_at(lua_State* lua, int index) {
 
 void push_object(lua_State* lua, RequestObject::Part part) {
     auto* object = static_cast<RequestObject*>(lua_newuserdata(lua, sizeof(RequestObject)));
-    *object = {LuaState::of(lua).generation, part};
+    *object = {LuaState::of(lua).call->generation, part};
     lua_newtable(lua);
     lua_setfenv(lua, -2);  // a place for what was decoded once
     lua_rawgeti(lua, LUA_REGISTRYINDEX, static_cast<int>(LuaSlot::request_mark));

@@ -48,4 +48,33 @@ std::optional<ngx_str_t> request_variable(ngx_http_request_t* r, std::string_vie
 /// memory`.
 ServiceResult request_body(ngx_http_request_t* r) noexcept;
 
+/// A subrequest as Lua code asks for it.
+struct FetchRequest {
+    std::string_view uri;  // may hold a query string
+    std::string_view args;
+    std::string_view method;
+    std::string_view headers;  // lines "NAME: VALUE\r\n"
+    std::optional<std::string_view> body;
+};
+
+struct FetchStart {
+    ngx_http_request_t* subrequest;  // null where it could not be started
+    bool mistake;                    // of the author, not of what a client sent
+    ngx_str_t reason;
+};
+
+struct FetchedResponse {
+    bool ok;
+    ngx_str_t reason;  // why there is none
+    ngx_uint_t status;
+    ngx_str_t headers;  // lines "name: VALUE\r\n", one for each name, names in lower case
+    ngx_str_t body;
+};
+
+/// Starts a subrequest, which runs once the caller has gone back to nginx. nginx runs `r` again when it has ended.
+FetchStart start_fetch(ngx_http_request_t* r, const FetchRequest& request) noexcept;
+[[nodiscard]] bool fetch_ended(const ngx_http_request_t* subrequest) noexcept;
+/// Of a subrequest that has ended.
+FetchedResponse fetched_response(ngx_http_request_t* subrequest) noexcept;
+
 }  // namespace ngx

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,7 +32,11 @@ namespace ngx {
 enum class LuaSlot : int {
     array_mark = 1,
     report_error,
-    run_call,
+    start_call,
+    resume_call,
+    take_results,
+    threads,
+    xpcall,
     api,
     libraries,
     library_mark,
@@ -43,9 +48,24 @@ enum class LuaSlot : int {
 /// Slots of a file's table in the registry: its hooks are at 1 + Hook.
 enum class FileSlot : int { handlers = hook_count + 1, environment, modules };
 
-/// One call into Lua, from the module's side. Arguments are pushed and results taken within the protected call.
+class LuaState;
+
+/// One call into Lua, from the module's side: a coroutine of its own, which waits where the call does. Arguments are
+/// pushed and results taken in protected calls.
 struct LuaCall {
-    ngx_http_request_t* r = nullptr;  // null while a file is loaded
+    LuaCall() = default;
+    ~LuaCall();
+    LuaCall(const LuaCall&) = delete;
+    LuaCall& operator=(const LuaCall&) = delete;
+
+    std::shared_ptr<LuaState> state;           // outlives the host's own where that is made anew while the call waits
+    lua_State* thread = nullptr;               // null before the call starts
+    int anchor = 0;                            // keeps the thread alive: its place in LuaSlot::threads
+    int arguments = 0;                         // on the thread, for the next resume
+    ngx_http_request_t* subrequest = nullptr;  // that it waits for
+    std::uint64_t generation = 0;              // tells it from calls before and after it
+    LuaAccount account;                        // while it waits
+    ngx_http_request_t* r = nullptr;           // null while a file is loaded
     std::size_t file = 0;
     std::string_view kind;  // "hook" or "handler", or "load"
     std::string_view name;
@@ -78,8 +98,10 @@ struct LuaSource {
     LuaFile file;
 };
 
-class LuaState {
+class LuaState : public std::enable_shared_from_this<LuaState> {
 public:
+    enum class Outcome : std::uint8_t { done, failed, waiting };
+
     explicit LuaState(const LuaLimits& limits_of_calls) : limits(limits_of_calls), budget(limits_of_calls) {}
     ~LuaState() { close(); }
     LuaState(const LuaState&) = delete;
@@ -92,10 +114,11 @@ public:
     [[nodiscard]] bool open();
     void close() noexcept;
 
-    /// Pushes, calls and takes under the budget. False where it failed: `report` says why.
-    [[nodiscard]] bool run(LuaCall& call);
-    /// After a call: collects what a failed one left, and starts anew where Lua code holds on to too much.
-    void tidy();
+    /// Starts a call, or goes on with one whose subrequest has ended, under its budget. Where it failed, `report` says
+    /// why.
+    [[nodiscard]] Outcome run(LuaCall& call);
+    /// After a call: collects what a failed one left. True where Lua code holds on to too much.
+    [[nodiscard]] bool overfull() noexcept;
     /// Loads `sources[index]`. False where it failed: `report` says why.
     [[nodiscard]] bool load(std::size_t index);
 
@@ -105,7 +128,7 @@ public:
     LuaLimits limits;
     LuaBudget budget;
     LuaCall* call = nullptr;       // that runs now
-    std::uint64_t generation = 0;  // of calls: objects of an earlier one are dead
+    std::uint64_t generation = 0;  // of the call that started last
     LuaReport report;
     std::vector<LuaSource> sources;
     LuaSources* texts = nullptr;
@@ -119,6 +142,10 @@ public:
     jwt::json::Document document;
     std::vector<JsonNode> nodes;          // arguments of the call
     std::vector<JsonNode> decoded_nodes;  // of the text that is being decoded
+
+private:
+    [[nodiscard]] Outcome advance(LuaCall& call, int& status);
+    [[nodiscard]] int protect(LuaSlot function);
 };
 
 /// Appends to LuaState::text; raises "not enough memory" where it would grow beyond the limit.
@@ -166,9 +193,20 @@ void push_file(lua_State* lua, LuaCall& call);
 void take_file(lua_State* lua, LuaCall& call, int first);
 
 // lua_api.cpp, lua_request.cpp
+/// The request of the running call; raises where there is none.
+ngx_http_request_t* current_request(lua_State* lua);
 void open_api(lua_State* lua);
 void open_request(lua_State* lua);
 void push_request(lua_State* lua);
+
+// lua_fetch.cpp
+/// Pushes what `jwt.fetch` goes on with: status, body and headers, or nil and a reason.
+int push_response(lua_State* lua, const FetchedResponse& response);
+/// Functions of the native API.
+int fetch(lua_State* lua);
+int is_call_thread(lua_State* lua);
+int encode_json(lua_State* lua);
+int decode_json(lua_State* lua);
 
 // lua_prelude.cpp
 /// The text of lua/jwt.lua.

@@ -1,6 +1,7 @@
 #include "request_state.hpp"
 
 #include "guard.hpp"
+#include "judgement.hpp"
 #include "variables.hpp"
 
 namespace ngx {
@@ -12,6 +13,10 @@ void end_state(void* data) {
 }
 
 }  // namespace
+
+RequestState::RequestState(const ngx_http_request_t* r) noexcept : request_(r) {}
+
+RequestState::~RequestState() = default;
 
 RequestState* RequestState::find(ngx_http_request_t* r) noexcept {
     if (auto* state = static_cast<RequestState*>(ngx_http_get_module_ctx(r, ngx_http_jwt_module))) {
@@ -28,7 +33,7 @@ RequestState* RequestState::find(ngx_http_request_t* r) noexcept {
 
 const RequestState* RequestState::shown_by(ngx_http_request_t* r) noexcept {
     for (; r != nullptr; r = r->parent) {
-        if (const RequestState* state = find(r)) {
+        if (const RequestState* state = find(r); state != nullptr && state->judged_) {
             return state;
         }
     }
@@ -50,6 +55,7 @@ RequestState& RequestState::of(ngx_http_request_t* r) {
 }
 
 void RequestState::begin(ngx_http_request_t* r) noexcept {
+    judged_ = true;
     accepted_.reset();
     let_in_ = false;
     user_.reset();

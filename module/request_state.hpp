@@ -2,6 +2,7 @@
 
 #include "ngx.hpp"
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "../core/error.hpp"
 #include "../core/token.hpp"
 #include "config.hpp"
+#include "lua_host.hpp"
 
 namespace ngx {
 
@@ -28,10 +30,15 @@ struct Denied {
     std::variant<std::monostate, jwt::AuthenticToken, jwt::VerifiedToken> token;
 };
 
+struct Judging;  // judgement.hpp
+
 /// What is known of one request's token. Lives in the request's pool; judged anew after an internal redirect.
 class RequestState {
 public:
-    explicit RequestState(const ngx_http_request_t* r) noexcept : request_(r) {}
+    explicit RequestState(const ngx_http_request_t* r) noexcept;
+    ~RequestState();
+    RequestState(const RequestState&) = delete;
+    RequestState& operator=(const RequestState&) = delete;
 
     /// The state of this request; null where it was never judged. Found also after an internal redirect, which makes
     /// nginx forget modules' contexts.
@@ -65,9 +72,16 @@ public:
     void postpone(Denied&& denied) noexcept { postponed_.emplace(std::move(denied)); }
     /// The denial that waits, until the request is let in or judged anew; null where there is none.
     [[nodiscard]] const Denied* postponed() const noexcept { return postponed_ ? &*postponed_ : nullptr; }
+    /// The same, for the answer to it.
+    [[nodiscard]] Denied take_postponed() noexcept { return *std::exchange(postponed_, std::nullopt); }
 
     /// The identity claim of the accepted token, by the rules it was accepted under.
     [[nodiscard]] std::optional<jwt::json::Value> identity() const noexcept;
+
+    /// Where judging is while one of its hooks waits; null where nothing is judged.
+    std::unique_ptr<Judging> judging;
+    /// The content handler's call, while it waits.
+    LuaRun handler_run;
 
     // For the variables.
     [[nodiscard]] std::optional<jwt::Reason> refused() const noexcept { return refused_; }
@@ -77,6 +91,7 @@ public:
 
 private:
     const ngx_http_request_t* request_;
+    bool judged_ = false;
     std::optional<jwt::VerifiedToken> accepted_;
     const LocationConfig* config_ = nullptr;  // that judged it
     bool let_in_ = false;

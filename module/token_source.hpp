@@ -14,7 +14,7 @@ namespace ngx {
 /// A token in a request; nothing about it is known to be true.
 struct FoundToken {
     std::string text;
-    TokenLocation location;
+    TokenLocation location = TokenLocation::headers;
     std::optional<std::string> csrf;  // what the client sent beside a cookie, where that is asked for
 };
 

@@ -146,4 +146,20 @@ ServiceResult request_body(ngx_http_request_t* r) noexcept {
     return {true, str(FakeRequest::of(r).body)};
 }
 
+FetchStart start_fetch(ngx_http_request_t* r, const FetchRequest& request) noexcept {
+    FakeRequest& parent = FakeRequest::of(r);
+    parent.done.push_back("fetch " + std::string(request.method) + " " + std::string(request.uri) + " " +
+                          std::string(request.args) + " " + std::string(request.headers) + " " + shown(request.body));
+    parent.fetch_ended = false;
+    return {r, false, ngx_null_string};
+}
+
+bool fetch_ended(const ngx_http_request_t* subrequest) noexcept {
+    return static_cast<FakeRequest*>(subrequest->connection->data)->fetch_ended;
+}
+
+FetchedResponse fetched_response(ngx_http_request_t* subrequest) noexcept {
+    return {true, ngx_null_string, 200, str("content-type: text/plain\r\n"), str(FakeRequest::of(subrequest).fetched)};
+}
+
 }  // namespace ngx

@@ -65,7 +65,7 @@ TEST_F(LuaAnswerTest, Headers) {
     const auto file = load("f.lua", R"(return { handlers = { test = function()
         return "<p>", 200, { ["content-type"] = "text/html", ["X-Number"] = 5, Link = { "</a>", "</b>" } }
     end } })");
-    const auto answer = host_->handle(request_.r(), *file, "test");
+    const auto answer = host_->handle(run_, request_.r(), *file, "test");
     ASSERT_TRUE(answer);
     EXPECT_EQ(answer->content_type, "text/html");
     EXPECT_THAT(answer->headers,
@@ -81,13 +81,13 @@ TEST_F(LuaAnswerTest, HooksAreToldTheToken) {
                            "header.alg = nil return { seen = seen, sub = payload.sub }, 401");
     const auto answer = [&](const char* claims) {
         return shown(
-            host_->answer(request_.r(), *file, ngx::Hook::expired_token, header_value, parsed(claims, payload)));
+            host_->answer(run_, request_.r(), *file, ngx::Hook::expired_token, header_value, parsed(claims, payload)));
     };
     EXPECT_THAT(answer(R"({"sub":"alice"})"), HasSubstr(R"("seen":"accessfalseHS256")"));
     EXPECT_THAT(answer(R"({"sub":"alice"})"), HasSubstr(R"("seen":"accessfalseHS256")"));
     EXPECT_THAT(answer(R"({"type":"refresh","fresh":17})"), HasSubstr(R"("seen":"refresh17HS256")"));
     const auto reason = load("r.lua", "return { invalid_token = function(reason) return { why = reason }, 422 end }");
-    EXPECT_EQ(shown(host_->answer(request_.r(), *reason, ngx::Hook::invalid_token, "Not enough segments")),
+    EXPECT_EQ(shown(host_->answer(run_, request_.r(), *reason, ngx::Hook::invalid_token, "Not enough segments")),
               R"(422 application/json {"why":"Not enough segments"})");
 }
 
@@ -108,7 +108,7 @@ TEST_F(LuaAnswerTest, Users) {
     const auto payload_value = parsed(R"({"sub":"alice"})", payload);
     const auto user = [&](const char* result) {
         const auto file = hook("user_lookup", std::string("return ") + result);
-        const auto found = host_->user(request_.r(), *file, header_value, payload_value);
+        const auto found = host_->user(run_, request_.r(), *file, header_value, payload_value);
         return !found ? "failed" : found->value_or("nobody");
     };
     EXPECT_EQ(user("{ name = payload.sub }"), R"({"name":"alice"})");
@@ -128,7 +128,7 @@ TEST_F(LuaAnswerTest, Keys) {
     const auto payload_value = parsed("{}", payload);
     const auto key = [&](const char* result) {
         const auto file = hook("decode_key", std::string("return ") + result);
-        const auto found = host_->decode_key(request_.r(), *file, header_value, payload_value);
+        const auto found = host_->decode_key(run_, request_.r(), *file, header_value, payload_value);
         return !found ? "failed" : found->value_or("none");
     };
     EXPECT_EQ(key("header.kid .. tostring(payload.type)"), "anil") << "what is not verified is told as it is";

@@ -16,7 +16,7 @@ protected:
                                "local jwt = require 'jwt'\nreturn { " + hooks +
                                    " handlers = { test = function(request) " + body + " return 'x' end } }");
         EXPECT_TRUE(file) << file.error();
-        if (!host_->handle(request_.r(), *file, "test")) {
+        if (!host_->handle(run_, request_.r(), *file, "test")) {
             return "failed";
         }
         return request_.done.empty() ? "" : request_.done.back();
@@ -163,11 +163,12 @@ TEST_F(LuaApiTest, OneCallAtATime) {
     const auto inner = load("inner.lua", "return { handlers = { test = function() return 'inner' end } }");
     ASSERT_TRUE(inner) << inner.error();
     bool refused = false;
-    request_.while_asked = [&] { refused = !host_->handle(request_.r(), *inner, "test"); };
+    ngx::LuaRun inner_run;
+    request_.while_asked = [&] { refused = !host_->handle(inner_run, request_.r(), *inner, "test"); };
     EXPECT_EQ(handled("return jwt.create_access_token('a')"), "200 text/plain; charset=utf-8 a.b.c");
     EXPECT_TRUE(refused);
     EXPECT_THAT(last_log(), HasSubstr("another call is still running"));
-    EXPECT_EQ(shown(host_->handle(request_.r(), *inner, "test")), "200 text/plain; charset=utf-8 inner");
+    EXPECT_EQ(shown(host_->handle(run_, request_.r(), *inner, "test")), "200 text/plain; charset=utf-8 inner");
 }
 
 }  // namespace

@@ -185,8 +185,8 @@ TEST_F(LuaLimitsTest, MemoryIsGivenBack) {
     ASSERT_TRUE(file) << file.error();
     std::size_t after_some = 0;
     for (int i = 0; i < 400; ++i) {
-        ASSERT_FALSE(host_->handle(request_.r(), *file, "eat"));
-        ASSERT_EQ(shown(host_->handle(request_.r(), *file, "work")), "200 text/plain; charset=utf-8 fine");
+        ASSERT_FALSE(host_->handle(run_, request_.r(), *file, "eat"));
+        ASSERT_EQ(shown(host_->handle(run_, request_.r(), *file, "work")), "200 text/plain; charset=utf-8 fine");
         request_.log.clear();
         if (i == 100) {
             after_some = resident_bytes();
@@ -208,7 +208,7 @@ TEST_F(LuaLimitsTest, WhatIsKeptBetweenCallsIsBounded) {
     bool started_anew = false;
     std::string last;
     for (int i = 0; i < 40; ++i) {
-        const auto answer = host_->handle(request_.r(), *file, "keep");
+        const auto answer = host_->handle(run_, request_.r(), *file, "keep");
         ASSERT_TRUE(answer);
         started_anew = started_anew || answer->body.size() < last.size() || (answer->body == "1" && i > 0);
         last = answer->body;

@@ -62,10 +62,10 @@ protected:
         if (!file) {
             return "not loaded: " + without_folder(file.error());
         }
-        return shown(host_->handle(request_.r(), *file, "test"));
+        return shown(host_->handle(run_, request_.r(), *file, "test"));
     }
 
-    static std::string shown(const tl::expected<ngx::Answer, ngx::HookFailure>& answer) {
+    static std::string shown(const tl::expected<ngx::Answer, ngx::NoResult>& answer) {
         return answer ? std::to_string(answer->status) + " " + answer->content_type + " " + answer->body : "failed";
     }
 
@@ -83,17 +83,18 @@ protected:
         return parser_.parse(text, document).value();
     }
 
-    tl::expected<bool, ngx::HookFailure> decision(const ngx::LuaFile& file, std::string_view payload = "{}") {
+    tl::expected<bool, ngx::NoResult> decision(const ngx::LuaFile& file, std::string_view payload = "{}") {
         jwt::json::Document header;
         jwt::json::Document claims;
         const auto header_value = parsed("{}", header);
-        return host_->decide(request_.r(), file, ngx::Hook::token_in_blocklist, header_value, parsed(payload, claims));
+        return host_->decide(run_, request_.r(), file, ngx::Hook::token_in_blocklist, header_value, parsed(payload, claims));
     }
 
     std::string folder_;
     std::unique_ptr<ngx::LuaSources> sources_;
     std::unique_ptr<ngx::LuaHost> host_;
     FakeRequest request_;
+    ngx::LuaRun run_;
     jwt::json::Parser parser_;
     int files_ = 0;
 };

@@ -86,8 +86,8 @@ TEST_F(LuaLoadTest, ARefusedFileLeavesTheOthersAlone) {
     EXPECT_FALSE(load("bad.lua", "return { nothing = 1 }"));
     const auto next = load("next.lua", "return { handlers = { test = function() return 'next' end } }");
     ASSERT_TRUE(good && next);
-    EXPECT_EQ(shown(host_->handle(request_.r(), *good, "test")), "200 text/plain; charset=utf-8 good");
-    EXPECT_EQ(shown(host_->handle(request_.r(), *next, "test")), "200 text/plain; charset=utf-8 next");
+    EXPECT_EQ(shown(host_->handle(run_, request_.r(), *good, "test")), "200 text/plain; charset=utf-8 good");
+    EXPECT_EQ(shown(host_->handle(run_, request_.r(), *next, "test")), "200 text/plain; charset=utf-8 next");
 }
 
 TEST_F(LuaLoadTest, TheTableIsReadOnce) {
@@ -95,8 +95,8 @@ TEST_F(LuaLoadTest, TheTableIsReadOnce) {
         local hooks = { handlers = {} }
         hooks.handlers.test = function() hooks.handlers.test = nil return "first" end
         return hooks)");
-    EXPECT_EQ(shown(host_->handle(request_.r(), *file, "test")), "200 text/plain; charset=utf-8 first");
-    EXPECT_EQ(shown(host_->handle(request_.r(), *file, "test")), "200 text/plain; charset=utf-8 first");
+    EXPECT_EQ(shown(host_->handle(run_, request_.r(), *file, "test")), "200 text/plain; charset=utf-8 first");
+    EXPECT_EQ(shown(host_->handle(run_, request_.r(), *file, "test")), "200 text/plain; charset=utf-8 first");
 }
 
 }  // namespace

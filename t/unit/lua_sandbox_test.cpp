@@ -114,8 +114,8 @@ TEST_F(LuaSandboxTest, FilesDoNotSeeEachOther) {
             return tostring(shared.value) .. " " .. tostring(string[1]) .. " " .. tostring((require "jwt")[1])
         end } })");
     ASSERT_TRUE(loaded && reader);
-    EXPECT_EQ(shown(host_->handle(request_.r(), *loaded, "test")), "200 text/plain; charset=utf-8 seen");
-    EXPECT_EQ(shown(host_->handle(request_.r(), *reader, "test")), "200 text/plain; charset=utf-8 nil nil nil");
+    EXPECT_EQ(shown(host_->handle(run_, request_.r(), *loaded, "test")), "200 text/plain; charset=utf-8 seen");
+    EXPECT_EQ(shown(host_->handle(run_, request_.r(), *reader, "test")), "200 text/plain; charset=utf-8 nil nil nil");
 }
 
 TEST_F(LuaSandboxTest, ModulesAreFoundBesideTheFileFirst) {
@@ -127,7 +127,7 @@ TEST_F(LuaSandboxTest, ModulesAreFoundBesideTheFileFirst) {
         return { handlers = { test = function() return greeting .. ", " .. other .. ", " .. require("greeting") end } })",
                            "/nowhere/?.lua;;" + folder_ + "lib/?.lua");
     ASSERT_TRUE(file) << file.error();
-    EXPECT_EQ(shown(host_->handle(request_.r(), *file, "test")),
+    EXPECT_EQ(shown(host_->handle(run_, request_.r(), *file, "test")),
               "200 text/plain; charset=utf-8 beside, deep.other beside, beside");
 }
 
@@ -162,7 +162,7 @@ TEST_F(LuaSandboxTest, WorkersLoadWhatWasChecked) {
     auto worker = std::move(ngx::LuaHost::create({}).value());
     const auto file = worker->load(folder_ + "hooks.lua", "", *sources_);
     ASSERT_TRUE(file) << file.error();
-    EXPECT_EQ(shown(worker->handle(request_.r(), *file, "test")), "200 text/plain; charset=utf-8 first");
+    EXPECT_EQ(shown(worker->handle(run_, request_.r(), *file, "test")), "200 text/plain; charset=utf-8 first");
     const auto other = worker->load(folder_ + "part.lua", "/x/?.lua", *sources_);
     EXPECT_FALSE(other);
     write("new.lua", "return {}");
@@ -186,10 +186,10 @@ TEST_F(LuaSandboxTest, RequestsEnd) {
           use_body = function() return kept:body() end,
         } })");
     ASSERT_TRUE(file) << file.error();
-    EXPECT_EQ(shown(host_->handle(request_.r(), *file, "use")), "failed");
-    EXPECT_EQ(shown(host_->handle(request_.r(), *file, "keep")), "200 text/plain; charset=utf-8 POST");
+    EXPECT_EQ(shown(host_->handle(run_, request_.r(), *file, "use")), "failed");
+    EXPECT_EQ(shown(host_->handle(run_, request_.r(), *file, "keep")), "200 text/plain; charset=utf-8 POST");
     for (const char* name : {"use", "use_headers", "use_body"}) {
-        EXPECT_EQ(shown(host_->handle(request_.r(), *file, name)), "failed");
+        EXPECT_EQ(shown(host_->handle(run_, request_.r(), *file, name)), "failed");
         EXPECT_THAT(last_log(), HasSubstr("this request has ended"));
     }
 }
