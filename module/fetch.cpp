@@ -72,6 +72,23 @@ bool overflows(const ngx_http_request_t* r, ngx_int_t rc) noexcept {
     return filter_failed && c->error && !client_is_gone(c) && (r->out != nullptr || long_by_header);
 }
 
+bool in_background(const ngx_http_request_t* r) noexcept {
+    for (; r != nullptr; r = r->parent) {
+        if (r->background) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// nginx does not wake the parent of a background subrequest. To be done once, when `rc` ends it.
+void wake_parent(ngx_http_request_t* r, ngx_int_t rc) noexcept {
+    const bool page_follows = rc >= NGX_HTTP_SPECIAL_RESPONSE || rc == NGX_HTTP_CREATED || rc == NGX_HTTP_NO_CONTENT;
+    if (r->background && !page_follows && !r->buffered && r->postponed == nullptr) {
+        static_cast<void>(ngx_http_post_request(r->parent, nullptr));
+    }
+}
+
 /// nginx calls this each time that the subrequest is finalized: also before the page of its error is made.
 ngx_int_t end_fetch(ngx_http_request_t* r, void* data, ngx_int_t rc) noexcept {
     const bool broken = rc == NGX_ERROR || rc == NGX_HTTP_REQUEST_TIME_OUT || rc == NGX_HTTP_CLOSE;
@@ -80,11 +97,13 @@ ngx_int_t end_fetch(ngx_http_request_t* r, void* data, ngx_int_t rc) noexcept {
         fetch.too_large = true;
         r->connection->error = 0;
     } else if (!broken || r->connection->error != 0) {
+        wake_parent(r, rc);
         return rc;
     }
     // nginx would end the whole request for any of these.
     fetch.broken_off = true;
     r->buffered = 0;
+    wake_parent(r, NGX_OK);
     return NGX_OK;
 }
 
@@ -223,9 +242,10 @@ FetchStart start(ngx_http_request_t* r, const FetchRequest& request) {
         copy_to_pool(r->pool, std::string(view(uri)) + (args.len != 0 ? "?" : "") + std::string(view(args)));
     const ngx_str_t method_name = copy_to_pool(r->pool, method->name);
 
+    // A background request (mirror) never gets its turn to output, for which its subrequests would wait.
+    const ngx_uint_t waited = in_background(r) ? NGX_HTTP_SUBREQUEST_BACKGROUND : NGX_HTTP_SUBREQUEST_WAITED;
     ngx_http_request_t* subrequest = nullptr;
-    if (ngx_http_subrequest(r, &uri, &args, &subrequest, end,
-                            NGX_HTTP_SUBREQUEST_IN_MEMORY | NGX_HTTP_SUBREQUEST_WAITED) != NGX_OK) {
+    if (ngx_http_subrequest(r, &uri, &args, &subrequest, end, NGX_HTTP_SUBREQUEST_IN_MEMORY | waited) != NGX_OK) {
         return failure("nginx cannot make a subrequest now: its log says why");
     }
     subrequest->method = method->bit;

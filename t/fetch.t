@@ -139,13 +139,19 @@ my $t = JWTTest->new(
     location /tenants/ { internal; proxy_pass %%BACKEND%%; }
     location /authz/ { internal; jwt_required; proxy_pass %%BACKEND%%; }
     location /by-request/ { auth_request /authz/; proxy_pass %%BACKEND%%; }
+    location /mirrored/ { mirror /copy/; proxy_pass %%BACKEND%%; }
+    location /copy/ { internal; jwt_required; access_log %%DIR%%/copy.log; log_subrequest on; proxy_pass %%BACKEND%%; }
+    location /page/ { ssi on; ssi_types text/plain; }
+    location /part/ { jwt_required; proxy_pass %%BACKEND%%; }
     location /any/ { satisfy any; deny all; jwt_required; proxy_pass %%BACKEND%%; }
-    location /waiting/ { jwt_lua_file %%DIR%%/slow.lua; jwt_required; proxy_pass %%BACKEND%%; }
+    location /waiting/ { jwt_lua_file %%DIR%%/slow.lua; jwt_required; add_header X-Seen \$jwt_user; }
     location /deferred/ { jwt_lua_file %%DIR%%/slow.lua; jwt_handler wait; }
 EOF_CONFIG
     files => {
         'hooks.lua' => $hooks,
         'html/file/a.txt' => 'a file',
+        'html/waiting/a.txt' => 'open to users',
+        'html/page/a.txt' => join('', map { qq(<!--#include virtual="/part/$_" -->;) } 1 .. 3),
         'keyed.lua' => <<'EOF_LUA',
 local jwt = require "jwt"
 return {
@@ -223,7 +229,9 @@ subtest 'hooks' => sub {
     is $t->get_with('/by-request/', $alice)->{status}, 200, 'the target of auth_request';
     is $t->get_with('/by-request/', $nobody)->{status}, 403, '... refuses';
     is $t->get_with('/any/', $alice)->{status}, 200, 'satisfy any';
-    is $t->get_with('/any/', $nobody)->{status}, 401, '... refuses';
+    my $all_refuse = $t->get_with('/any/', $nobody);
+    is $all_refuse->{status}, 403, '... refuses';
+    is $all_refuse->{json}{msg}, 'not nobody but bob', '... in the words of a hook that waits';
     my %tenant = (tenant => 'acme');
     is $t->get_with('/keyed/', token(claims(%tenant), key => $other_secret))->{status}, 200, 'decode_key by fetch';
     is $t->get_with('/keyed/', token(claims(%tenant)))->{status}, 422, '... and no other key';
@@ -312,6 +320,20 @@ subtest 'bodies of clients' => sub {
     $connection->close;
 };
 
+subtest 'subrequests that wait' => sub {
+    my $page = $t->get_with('/page/a.txt', $alice)->{body};
+    like $page, qr!^\{.*"/part/1".*\};\{.*"/part/2".*\};\{.*"/part/3".*\};$!s, 'parts of a page, in their order';
+    unlike $t->get_with('/page/a.txt', $nobody)->{body}, qr/"uri"/, '... and none without a user';
+    my $connection = $t->connection;
+    for my $token ($alice, $nobody, $alice) {
+        $connection->request('GET', '/mirrored/', [Authorization => "Bearer $token"]);
+        is $connection->response('GET')->{status}, 200, 'a mirror does not hold up its request';
+    }
+    $connection->close;
+    ok $t->wait_for(2, sub { 3 == (() = $t->read_file('copy.log') =~ / HTTP/g) }), 'all mirrors have ended';
+    is join(' ', $t->read_file('copy.log') =~ /" (\d+) /g), '200 403 200', '... judged';
+};
+
 subtest 'HTTP/2' => sub {
     my $good = $t->h2('GET', '/a', [Authorization => "Bearer $alice"]);
     is $good->{status}, 200;
@@ -327,7 +349,7 @@ subtest 'many wait' => sub {
     my @waiting;
     for my $i (1 .. 100) {
         my $connection = $t->connection;
-        $connection->request('GET', '/waiting/', [Authorization => 'Bearer ' . token(claims(sub => "user$i"))]);
+        $connection->request('GET', '/waiting/a.txt', [Authorization => 'Bearer ' . token(claims(sub => "user$i"))]);
         push @waiting, [$connection, "user$i"];
         my $handled = $t->connection;
         $handled->request('GET', "/deferred/?who=h$i", []);
@@ -345,7 +367,7 @@ subtest 'many wait' => sub {
     for my $waiting (@waiting) {
         my ($connection, $who) = @$waiting;
         my $response = $connection->response('GET');
-        my $seen = $who =~ /^user/ ? field($response, 'X-User') : $response->{body};
+        my $seen = $who =~ /^user/ ? $response->{headers}{'x-seen'} : $response->{body};
         ++$own if $response->{status} == 200 && $seen eq "slow $who";
         $connection->close;
     }
@@ -357,7 +379,7 @@ subtest 'clients that leave' => sub {
     for my $round (1 .. 3) {
         my @gone = map {
             my $connection = $t->connection;
-            $connection->request('GET', $_ % 2 ? '/waiting/' : '/deferred/?who=x', [Authorization => "Bearer $alice"]);
+            $connection->request('GET', $_ % 2 ? '/waiting/a.txt' : '/deferred/?who=x', [Authorization => "Bearer $alice"]);
             $connection;
         } 1 .. 100;
         sleep 0.1;
@@ -369,11 +391,11 @@ subtest 'clients that leave' => sub {
 
 subtest 'reload while a hook waits' => sub {
     my $connection = $t->connection;
-    $connection->request('GET', '/waiting/', [Authorization => "Bearer $alice"]);
+    $connection->request('GET', '/waiting/a.txt', [Authorization => "Bearer $alice"]);
     my $refused = $t->connection;
     $refused->request('GET', '/deferred/?who=reload', []);
     ok $t->get('/open/')->{status} == 200 && $t->reload, 'reload';
-    is field($connection->response('GET'), 'X-User'), 'slow alice', 'the old worker finishes';
+    is $connection->response('GET')->{headers}{'x-seen'}, 'slow alice', 'the old worker finishes';
     is $refused->response('GET')->{body}, 'slow reload';
     is $t->get_with('/a', $alice)->{status}, 200, 'and the new one works';
     $_->close for $connection, $refused;

@@ -120,4 +120,19 @@ for my $name (sort keys %directives) {
     like($readme, qr/`$name\b/, "README has $name");
 }
 
+# The recipe of user_lookup by jwt.fetch.
+my ($directory) = grep { /location = \/directory/ } @nginx;
+my ($lookup)    = grep { /jwt\.fetch\("\/directory"/ } @lua;
+$directory =~ s{http://127\.0\.0\.1:9001}{%%BACKEND%%};
+my $users = JWTTest->new(
+    backend => sub { $_[0]{uri} =~ /name=alice$/ ? [200, [], '{"id":7}'] : $_[0]{uri} =~ /name=/ ? [404, [], ''] : undef },
+    files   => { 'jwt.secret' => "$JWTTest::Token::secret\n", 'lookup.lua' => $lookup },
+    config  => "$directory jwt_secret_key file:%%DIR%%/jwt.secret; jwt_lua_file %%DIR%%/lookup.lua;
+        location / { jwt_required; proxy_set_header X-User \$jwt_user; proxy_pass %%BACKEND%%; }",
+);
+my $known = $users->get_with('/', token(claims()));
+is($known->{status}, 200, 'a user that the directory knows');
+is((grep { $_->[0] eq 'X-User' } @{$known->{json}{headers}})[0][1], '{"id":7}', 'and what it says');
+is($users->get_with('/', token(claims(sub => 'mallory')))->{status}, 401, 'and one that it does not');
+
 done_testing;
