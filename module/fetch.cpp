@@ -202,6 +202,40 @@ bool unsafe(std::string_view text) noexcept {
     return has_control_character(text) || text.find_first_of(" #") != std::string_view::npos;
 }
 
+/// All that may fail comes first: once it is made, nginx runs the subrequest.
+FetchStart make_subrequest(ngx_http_request_t* r, const Method& method, ngx_str_t uri, ngx_str_t args,
+                           std::string_view path, const ngx_http_headers_in_t& headers, ngx_http_request_body_t* body) {
+    const auto* core = static_cast<ngx_http_core_main_conf_t*>(ngx_http_get_module_main_conf(r, ngx_http_core_module));
+    auto* variables = zeroed<ngx_http_variable_value_t>(r->pool, core->variables.nelts);
+    auto* end = zeroed<ngx_http_post_subrequest_t>(r->pool);
+    end->handler = end_fetch;
+    end->data = zeroed<Fetch>(r->pool);
+    // $request_uri, which may be a cache's key or part of an upstream's URI: not unescaped, as a client's.
+    const ngx_str_t asked =
+        copy_to_pool(r->pool, std::string(path) + (args.len != 0 ? "?" : "") + std::string(view(args)));
+    const ngx_str_t method_name = copy_to_pool(r->pool, method.name);
+
+    // A background request (mirror) never gets its turn to output, for which its subrequests would wait.
+    const ngx_uint_t waited = in_background(r) ? NGX_HTTP_SUBREQUEST_BACKGROUND : NGX_HTTP_SUBREQUEST_WAITED;
+    ngx_http_request_t* subrequest = nullptr;
+    if (ngx_http_subrequest(r, &uri, &args, &subrequest, end, NGX_HTTP_SUBREQUEST_IN_MEMORY | waited) != NGX_OK) {
+        return failure("nginx cannot make a subrequest now: its log says why");
+    }
+    subrequest->method = method.bit;
+    subrequest->method_name = method_name;
+    subrequest->header_only = method.bit == NGX_HTTP_HEAD ? 1U : 0U;
+    subrequest->headers_in = headers;
+    // The list's last part points into the list itself, until it is full.
+    if (headers.headers.last == &headers.headers.part) {
+        subrequest->headers_in.headers.last = &subrequest->headers_in.headers.part;
+    }
+    subrequest->unparsed_uri = asked;
+    subrequest->request_body = body;
+    subrequest->variables = variables;
+    subrequest->keepalive = 1;  // see is_cut_off
+    return {subrequest, false, ngx_null_string};
+}
+
 FetchStart start(ngx_http_request_t* r, const FetchRequest& request) {
     const Method* method = method_named(request.method);
     if (method == nullptr) {
@@ -222,7 +256,6 @@ FetchStart start(ngx_http_request_t* r, const FetchRequest& request) {
     const bool both = args.len != 0 && !request.args.empty();
     args = copy_to_pool(r->pool, std::string(view(args)) + (both ? "&" : "") + std::string(request.args));
 
-    // All that may fail comes first: once it is made, nginx runs the subrequest.
     ngx_http_headers_in_t headers{};
     if (!make_headers(r, request.headers, headers)) {
         return mistake(
@@ -232,35 +265,8 @@ FetchStart start(ngx_http_request_t* r, const FetchRequest& request) {
     if (request.body || method->bit == NGX_HTTP_POST || method->bit == NGX_HTTP_PUT || method->bit == NGX_HTTP_PATCH) {
         headers.content_length_n = static_cast<off_t>(request.body.value_or(std::string_view()).size());
     }
-    ngx_http_request_body_t* body = make_body(r, request.body);
-    const auto* core = static_cast<ngx_http_core_main_conf_t*>(ngx_http_get_module_main_conf(r, ngx_http_core_module));
-    auto* variables = zeroed<ngx_http_variable_value_t>(r->pool, core->variables.nelts);
-    auto* end = zeroed<ngx_http_post_subrequest_t>(r->pool);
-    end->handler = end_fetch;
-    end->data = zeroed<Fetch>(r->pool);
-    const ngx_str_t asked =
-        copy_to_pool(r->pool, std::string(view(uri)) + (args.len != 0 ? "?" : "") + std::string(view(args)));
-    const ngx_str_t method_name = copy_to_pool(r->pool, method->name);
-
-    // A background request (mirror) never gets its turn to output, for which its subrequests would wait.
-    const ngx_uint_t waited = in_background(r) ? NGX_HTTP_SUBREQUEST_BACKGROUND : NGX_HTTP_SUBREQUEST_WAITED;
-    ngx_http_request_t* subrequest = nullptr;
-    if (ngx_http_subrequest(r, &uri, &args, &subrequest, end, NGX_HTTP_SUBREQUEST_IN_MEMORY | waited) != NGX_OK) {
-        return failure("nginx cannot make a subrequest now: its log says why");
-    }
-    subrequest->method = method->bit;
-    subrequest->method_name = method_name;
-    subrequest->header_only = method->bit == NGX_HTTP_HEAD ? 1U : 0U;
-    subrequest->headers_in = headers;
-    // The list's last part points into the list itself, until it is full.
-    if (headers.headers.last == &headers.headers.part) {
-        subrequest->headers_in.headers.last = &subrequest->headers_in.headers.part;
-    }
-    subrequest->unparsed_uri = asked;  // $request_uri, which may be a cache's key
-    subrequest->request_body = body;
-    subrequest->variables = variables;
-    subrequest->keepalive = 1;  // see is_cut_off
-    return {subrequest, false, ngx_null_string};
+    return make_subrequest(r, *method, uri, args, request.uri.substr(0, request.uri.find('?')), headers,
+                           make_body(r, request.body));
 }
 
 /// nginx takes a subrequest's keepalive away where its upstream broke off after the header; nothing else tells.

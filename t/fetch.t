@@ -114,7 +114,7 @@ my $t = JWTTest->new(
     location /users/ { internal; jwt_required fresh; proxy_set_header X-Auth \$http_authorization; proxy_pass %%BACKEND%%; }
     location /revoked/ { internal; proxy_pass %%BACKEND%%; }
     location /size/ { internal; proxy_pass %%BACKEND%%; }
-    location /echo/ { internal; proxy_set_header X-Tried "\$http_cookie\$http_authorization\$cookie_c"; proxy_pass %%BACKEND%%; }
+    location /echo/ { internal; proxy_set_header X-Uri "\$request_uri"; proxy_set_header X-Tried "\$http_cookie\$http_authorization\$cookie_c"; proxy_pass %%BACKEND%%; }
     location /open/ { return 200 open; }
     location /file/ { internal; }
     location = /cut { internal; proxy_pass http://127.0.0.1:%%PORTslow%%/slow/cut; }
@@ -256,13 +256,16 @@ subtest 'what a subrequest says' => sub {
     is $echo->{method}, 'GET';
     is $echo->{uri}, '/echo/?a=1';
     is $echo->{body}, '', 'no body of the client';
-    is join(',', sort map { lc $_->[0] } @{ $echo->{headers} }), 'connection,host', 'no header of the client';
+    is join(',', sort map { lc $_->[0] } @{ $echo->{headers} }), 'connection,host,x-uri', 'no header of the client';
     $echo = echoed('/do/echo', \@client,
         '{"method":"PUT","args":{"q":"a b&c"},"headers":{"Authorization":"Basic own","Cookie":"c=own"},"body":"text"}');
     is "$echo->{method} $echo->{uri} $echo->{body}", 'PUT /echo/?q=a%20b%26c text', 'own method, args and body';
     my %lines = map { lc $_->[0] => $_->[1] } @{ $echo->{headers} };
     is $lines{authorization}, 'Basic own', 'own headers';
     is $lines{'content-length'}, 4;
+    is $lines{'x-uri'}, '/echo/?q=a%20b%26c', "its own URI, not the client's";
+    $echo = echoed('/do/echo?uri=/echo/a%250d%250aX:b', []);
+    is_deeply [map { $_->[1] } grep { lc $_->[0] eq 'x-uri' } @{ $echo->{headers} }], ['/echo/a%0d%0aX:b'], '... never unescaped';
     is $lines{'x-tried'}, 'c=ownBasic ownown', '... seen by variables of the location';
     $echo = echoed('/do/echo', \@client, '{"body":{"a":[1]}}');
     is "$echo->{method} $echo->{body}", 'POST {"a":[1]}', 'a table as body';
@@ -385,6 +388,17 @@ subtest 'clients that leave' => sub {
         sleep 0.1;
         $_->close for @gone;
     }
+    my $url = 'http://127.0.0.1:' . $t->port('h2') . '/waiting/a.txt';
+    my @curl = map {
+        my $pid = fork;
+        die "fork: $!" unless defined $pid;
+        if (!$pid) {
+            exec 'curl', qw(-s -o /dev/null --http2-prior-knowledge -m 0.2 -H), "Authorization: Bearer $alice", $url
+                or POSIX::_exit(1);
+        }
+        $pid;
+    } 1 .. 20;
+    waitpid $_, 0 for @curl;
     is $t->get_with('/a', $alice)->{status}, 200, 'the next request is served';
     cmp_ok scalar(() = $t->read_file('access.log') =~ / 499 /g), '>', 200, 'and their requests have ended';
 };

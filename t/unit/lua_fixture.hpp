@@ -87,7 +87,8 @@ protected:
         jwt::json::Document header;
         jwt::json::Document claims;
         const auto header_value = parsed("{}", header);
-        return host_->decide(run_, request_.r(), file, ngx::Hook::token_in_blocklist, header_value, parsed(payload, claims));
+        return host_->decide(run_, request_.r(), file, ngx::Hook::token_in_blocklist, header_value,
+                             parsed(payload, claims));
     }
 
     std::string folder_;
