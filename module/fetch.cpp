@@ -302,7 +302,7 @@ std::string header_lines(const ngx_http_request_t* subrequest) {
     }
     std::string text;
     for (const auto& [name, value] : fields) {
-        text += name + ": " + value + "\r\n";
+        text.append(name).append(": ").append(value).append("\r\n");
     }
     return text;
 }
