@@ -19,16 +19,6 @@ bool is_protected(const LocationConfig& config) noexcept {
     return config.required != nullptr && config.required->on;
 }
 
-bool names_method(const ngx_array_t& methods, std::string_view method) noexcept {
-    const auto* names = static_cast<const ngx_str_t*>(methods.elts);
-    for (ngx_uint_t i = 0; i < methods.nelts; ++i) {
-        if (view(names[i]) == method) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /// A CORS preflight as the Fetch standard sends it.
 bool is_preflight(const ngx_http_request_t* r) {
     return r->method == NGX_HTTP_OPTIONS && header_field(r, "Origin") &&

@@ -82,15 +82,11 @@ Answer default_answer(const ngx_http_request_t* r, const Denial& denial) {
 }
 
 void forget_challenge(ngx_http_request_t* r) noexcept {
-    for (ngx_list_part_t* part = &r->headers_out.headers.part; part != nullptr; part = part->next) {
-        auto* lines = static_cast<ngx_table_elt_t*>(part->elts);
-        for (ngx_uint_t i = 0; i < part->nelts; ++i) {
-            if (same_name(view(lines[i].key), "WWW-Authenticate") &&
-                view(lines[i].value).starts_with(challenge_start)) {
-                lines[i].hash = 0;  // nginx leaves such a line out
-            }
+    each_answer_line(r, "WWW-Authenticate", [](ngx_table_elt_t& line) {
+        if (view(line.value).starts_with(challenge_start)) {
+            line.hash = 0;  // nginx leaves such a line out
         }
-    }
+    });
 }
 
 void add_challenge(ngx_http_request_t* r, const Denial& denial) {

@@ -6,6 +6,7 @@
 
 #include "lua_host.hpp"
 #include "request_state.hpp"
+#include "text.hpp"
 
 namespace ngx {
 
@@ -24,6 +25,19 @@ void forget_challenge(ngx_http_request_t* r) noexcept;
 /// Sends an answer in place of the location's content, the request's body thrown away. The result is for
 /// ngx_http_finalize_request.
 [[nodiscard]] ngx_int_t send_answer(ngx_http_request_t* r, const Answer& answer);
+
+/// Calls visit(ngx_table_elt_t& line) for each response header line of that name, also for those that were taken back.
+template <class Visit>
+void each_answer_line(ngx_http_request_t* r, std::string_view name, Visit&& visit) {
+    for (ngx_list_part_t* part = &r->headers_out.headers.part; part != nullptr; part = part->next) {
+        auto* lines = static_cast<ngx_table_elt_t*>(part->elts);
+        for (ngx_uint_t i = 0; i < part->nelts; ++i) {
+            if (same_name(view(lines[i].key), name)) {
+                visit(lines[i]);
+            }
+        }
+    }
+}
 
 /// Adds a response header line. Throws std::bad_alloc.
 ngx_table_elt_t& add_header(ngx_http_request_t* r, std::string_view name, std::string_view value);

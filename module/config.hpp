@@ -29,6 +29,9 @@ char* config_error(ngx_conf_t* cf, const Origin& origin, std::string_view senten
 /// At the directive that is being read.
 char* config_error(ngx_conf_t* cf, std::string_view sentence) noexcept;
 
+/// Whether a list of methods, of jwt_exempt_methods or jwt_csrf_methods, has this one.
+[[nodiscard]] bool names_method(const ngx_array_t& methods, std::string_view method) noexcept;
+
 enum class TokenLocation : std::uint8_t { headers, cookies, query_string, json };
 
 [[nodiscard]] std::string_view name(TokenLocation location) noexcept;

@@ -54,18 +54,6 @@ std::string lifetime_text(const LocationConfig& config, std::optional<double> ma
     return config.session_cookie ? std::string() : "; Max-Age=" + std::string(a_year);
 }
 
-template <class Visit>
-void each_cookie_line(ngx_http_request_t* r, Visit&& visit) noexcept {
-    for (ngx_list_part_t* part = &r->headers_out.headers.part; part != nullptr; part = part->next) {
-        auto* lines = static_cast<ngx_table_elt_t*>(part->elts);
-        for (ngx_uint_t i = 0; i < part->nelts; ++i) {
-            if (same_name(view(lines[i].key), "Set-Cookie")) {
-                visit(lines[i]);
-            }
-        }
-    }
-}
-
 }  // namespace
 
 bool has_csrf_cookie(const LocationConfig& config) noexcept {
@@ -95,7 +83,7 @@ void unset_token_cookies(ngx_http_request_t* r, const LocationConfig& config, bo
 
 bool sets_cookie(ngx_http_request_t* r, std::string_view name) noexcept {
     bool found = false;
-    each_cookie_line(r, [&](ngx_table_elt_t& line) {
+    each_answer_line(r, "Set-Cookie", [&](ngx_table_elt_t& line) {
         const std::string_view value = view(line.value);
         found = found || (line.hash != 0 && value.substr(0, value.find('=')) == name);
     });
@@ -103,7 +91,7 @@ bool sets_cookie(ngx_http_request_t* r, std::string_view name) noexcept {
 }
 
 void forget_cookies(ngx_http_request_t* r) noexcept {
-    each_cookie_line(r, [](ngx_table_elt_t& line) { line.hash = 0; });  // nginx leaves such a line out
+    each_answer_line(r, "Set-Cookie", [](ngx_table_elt_t& line) { line.hash = 0; });  // nginx leaves such a line out
 }
 
 }  // namespace ngx

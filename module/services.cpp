@@ -85,6 +85,11 @@ ServiceResult decode(ngx_http_request_t* r, std::string_view token, std::optiona
     return bad(r, refused.refusal.message);
 }
 
+/// What fits between the semicolons of a Set-Cookie line.
+bool is_cookie_domain(std::string_view domain) noexcept {
+    return !has_control_character(domain) && domain.find_first_of(";, \"") == std::string_view::npos;
+}
+
 std::optional<std::string> csrf_of(const jwt::UnverifiedToken& token) {
     const auto claim = token.payload().member("csrf");
     const auto text = claim ? claim->string() : std::nullopt;
@@ -151,7 +156,7 @@ ServiceResult set_cookies(ngx_http_request_t* r, CookieKind kind, std::string_vi
                        "only a token with a claim \"csrf\" goes into cookies: make it with create_access_token or "
                        "create_refresh_token");
         }
-        if (domain && (has_control_character(*domain) || domain->find_first_of(";, \"") != std::string_view::npos)) {
+        if (domain && !is_cookie_domain(*domain)) {
             return bad(r, "domain takes a host name, as in \".example.com\"");
         }
         set_token_cookies(r, config, kind == CookieKind::refresh, token, csrf.value_or(std::string()), max_age, domain);
@@ -161,7 +166,7 @@ ServiceResult set_cookies(ngx_http_request_t* r, CookieKind kind, std::string_vi
 
 ServiceResult unset_cookies(ngx_http_request_t* r, CookieKind kind, std::optional<std::string_view> domain) noexcept {
     return serve(r, [&]() -> ServiceResult {
-        if (domain && (has_control_character(*domain) || domain->find_first_of(";, \"") != std::string_view::npos)) {
+        if (domain && !is_cookie_domain(*domain)) {
             return bad(r, "domain takes a host name, as in \".example.com\"");
         }
         unset_token_cookies(r, location_config(r), kind == CookieKind::refresh, domain);

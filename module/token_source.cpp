@@ -126,16 +126,7 @@ std::optional<std::string> cookie_value(const ngx_http_request_t* r, std::string
 }
 
 bool asks_for_csrf(const ngx_http_request_t* r, const LocationConfig& config) {
-    if (!config.cookie_csrf_protect) {
-        return false;
-    }
-    const auto* methods = static_cast<const ngx_str_t*>(config.csrf_methods->elts);
-    for (ngx_uint_t i = 0; i < config.csrf_methods->nelts; ++i) {
-        if (view(methods[i]) == view(r->method_name)) {
-            return true;
-        }
-    }
-    return false;
+    return config.cookie_csrf_protect && names_method(*config.csrf_methods, view(r->method_name));
 }
 
 Search find_in_cookies(ngx_http_request_t* r, const LocationConfig& config, bool refresh, bool body_is_read) {
