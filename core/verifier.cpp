@@ -1,7 +1,5 @@
 #include "verifier.hpp"
 
-#include <array>
-#include <string>
 #include <utility>
 
 #include "base64url.hpp"
@@ -9,7 +7,7 @@
 
 namespace jwt {
 
-tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text) {
+tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text, std::string_view presented) {
     if (text.size() > max_token_size) {
         return tl::unexpected(refusal(Error::too_long));
     }
@@ -17,20 +15,18 @@ tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text) {
     if (!parts) {
         return tl::unexpected(refusal(Error::segments));
     }
-    UnverifiedToken token;
-    std::array<char, base64url::decoded_size(max_token_size)> bytes;
-    const auto decoded = [&bytes](std::string_view segment) -> std::optional<std::string_view> {
-        if (!base64url::decode(segment, bytes.data())) {
-            return std::nullopt;
-        }
-        return std::string_view(bytes.data(), base64url::decoded_size(segment.size()));
+    char* free = bytes_.data();
+    const auto decoded = [&free](std::string_view segment) -> std::optional<std::string_view> {
+        const std::string_view bytes(free, base64url::decoded_size(segment.size()));
+        free += bytes.size();
+        return base64url::decode(segment, free - bytes.size()) ? std::optional(bytes) : std::nullopt;
     };
 
     const auto header_text = decoded(parts->header);
     if (!header_text) {
         return tl::unexpected(refusal(Error::header_encoding));
     }
-    const auto header = parser_.parse_object(*header_text, token.header_);
+    const auto header = parser_.parse_object(*header_text, header_);
     if (!header) {
         return tl::unexpected(refusal(Error::header_json, json::text(header.error())));
     }
@@ -38,20 +34,18 @@ tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text) {
     if (!payload_text) {
         return tl::unexpected(refusal(Error::payload_encoding));
     }
-    auto signature = jws::decoded_signature(parts->signature);
+    const auto signature = decoded(parts->signature);
     if (!signature) {
-        return tl::unexpected(std::move(signature).error());
+        return tl::unexpected(jws::undecoded_signature(parts->signature));
     }
     if (auto refused = jws::check_header(*header)) {
         return tl::unexpected(*std::move(refused));
     }
-    if (const auto payload = parser_.parse_object(*payload_text, token.payload_); !payload) {
+    if (const auto payload = parser_.parse_object(*payload_text, payload_); !payload) {
         return tl::unexpected(refusal(Error::payload_json, json::text(payload.error())));
     }
-    token.text_ = text;
-    token.signing_input_size_ = parts->header.size() + 1 + parts->payload.size();
-    token.signature_ = *std::move(signature);
-    return token;
+    return UnverifiedToken(
+        TokenParts({text, presented, parts->header.size() + 1 + parts->payload.size(), *signature, header_, payload_}));
 }
 
 tl::expected<AuthenticToken, Refusal> Verifier::authenticate(UnverifiedToken&& token, const KeySet& keys,
@@ -63,7 +57,7 @@ tl::expected<AuthenticToken, Refusal> Verifier::authenticate(UnverifiedToken&& t
     return AuthenticToken(std::move(token), *algorithm);
 }
 
-tl::expected<VerifiedToken, RefusedToken> Verifier::verify(AuthenticToken&& token, const Policy& policy,
+tl::expected<VerifiedToken, RefusedToken> Verifier::verify(AuthenticToken token, const Policy& policy,
                                                            const Demand& demand, Time now) {
     std::optional<Refusal> refused = check_claims(token.payload(), policy, demand.csrf, now);
     if (!refused) {
