@@ -65,7 +65,10 @@ tl::expected<AuthenticToken, Refusal> Verifier::authenticate(UnverifiedToken&& t
 
 tl::expected<VerifiedToken, RefusedToken> Verifier::verify(AuthenticToken&& token, const Policy& policy,
                                                            const Demand& demand, Time now) {
-    std::optional<Refusal> refused = check_claims(token.payload(), policy, demand.csrf, now);
+    std::optional<Refusal> refused = check_profile(token.header(), token.payload(), policy.profile);
+    if (!refused) {
+        refused = check_claims(token.payload(), policy, demand.csrf, now);
+    }
     if (!refused) {
         refused = check_demand(token.payload(), demand, now);
     }
