@@ -89,6 +89,7 @@ struct MainConfig {
     LuaLimits* lua_limits;
     ngx_array_t variables;  // ngx_uint_t: indices of our variables, whose values end when a request is judged anew
     struct LuaFiles* lua;   // what is to be loaded
+    struct CountersConfig* counters;  // null where nothing is counted
 };
 
 struct LuaFileSpec {
@@ -117,6 +118,7 @@ struct CookieConfig {
 /// What `location` blocks say. Plain, as nginx's slot setters need it; requests see it as const.
 struct LocationConfig {
     const Requirement* required;
+    std::uint16_t counted_as;  // a Row of counters.hpp
 
     const TokenLocations* token_locations;
     ngx_str_t header_name;

@@ -1,5 +1,6 @@
 #include "../core/issuer.hpp"
 #include "../core/verifier.hpp"
+#include "counters.hpp"
 #include "directives.hpp"
 #include "guard.hpp"
 
@@ -405,6 +406,7 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     }
     merge_texts(conf, prev);
     merge_values(cf, conf, prev);
+    conf.counted_as = conf.required != nullptr && conf.required->on ? location_row(cf) : no_row;
     merge_algorithms(cf, conf, prev);
     if (merge_lua(cf, conf, prev) != NGX_CONF_OK) {
         return failed();

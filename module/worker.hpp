@@ -11,6 +11,7 @@
 
 #include "../core/key.hpp"
 #include "../core/verifier.hpp"
+#include "counters.hpp"
 #include "lua_host.hpp"
 
 namespace ngx {
@@ -34,6 +35,7 @@ struct Worker {
     jwt::Verifier verifier;
     jwt::json::Parser parser;
     HookKeys hook_keys;
+    Counters counters;
     std::unique_ptr<LuaHost> lua;  // null where no hooks file is configured
 };
 
