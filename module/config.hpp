@@ -13,6 +13,7 @@
 #include "../core/key.hpp"
 #include "../core/policy.hpp"
 #include "lua_host.hpp"
+#include "status.hpp"
 
 namespace ngx {
 
@@ -168,6 +169,8 @@ struct LocationConfig {
     const LuaBinding* lua;
     ngx_str_t handler;
     Origin* handler_origin;
+    ngx_str_t content;  // name of the directive that makes the content, where it is one of ours
+    StatusFormat status_format;
 };
 
 [[nodiscard]] inline const LocationConfig& location_config(const ngx_http_request_t* r) noexcept {
