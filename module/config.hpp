@@ -169,6 +169,7 @@ struct LocationConfig {
     const LuaBinding* lua;
     ngx_str_t handler;
     Origin* handler_origin;
+    ngx_flag_t close_on_expiry;
     ngx_str_t content;  // name of the directive that makes the content, where it is one of ours
     StatusFormat status_format;
 };

@@ -379,6 +379,8 @@ ngx_command_t directives[] = {
     in_locations("jwt_lua_file", NGX_CONF_TAKE1, guarded_setter<set_lua_file>),
     in_locations("jwt_lua_path", NGX_CONF_TAKE1, guarded_setter<set_lua_path>),
     in_locations("jwt_handler", NGX_CONF_TAKE1, guarded_setter<set_handler>, 0, NGX_HTTP_LOC_CONF),
+    in_locations("jwt_close_on_expiry", NGX_CONF_FLAG, ngx_conf_set_flag_slot,
+                 offsetof(LocationConfig, close_on_expiry)),
     in_locations("jwt_status", NGX_CONF_NOARGS | NGX_CONF_TAKE1, guarded_setter<set_status>, 0, NGX_HTTP_LOC_CONF),
     {ngx_string("jwt_lua_limit"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, guarded_setter<set_lua_limit>,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},

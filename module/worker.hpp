@@ -13,6 +13,7 @@
 #include "../core/verifier.hpp"
 #include "counters.hpp"
 #include "lua_host.hpp"
+#include "watch.hpp"
 
 namespace ngx {
 
@@ -36,6 +37,7 @@ struct Worker {
     jwt::json::Parser parser;
     HookKeys hook_keys;
     Counters counters;
+    Watches watches;
     std::unique_ptr<LuaHost> lua;  // null where no hooks file is configured
 };
 
