@@ -64,16 +64,14 @@ struct OperatorWord {
     std::size_t max_values;
 };
 
-constexpr std::size_t any_number = 64;
-
 constexpr std::array operator_words = {
     OperatorWord{"absent", Operator::absent, false, 0, 0},
     OperatorWord{"=", Operator::equal, false, 1, 1},
     OperatorWord{"!=", Operator::not_equal, false, 1, 1},
-    OperatorWord{"in", Operator::in, false, 1, any_number},
-    OperatorWord{"!in", Operator::not_in, false, 1, any_number},
-    OperatorWord{"contains", Operator::contains, false, 1, any_number},
-    OperatorWord{"contains_any", Operator::contains_any, false, 1, any_number},
+    OperatorWord{"in", Operator::in, false, 1, max_condition_values},
+    OperatorWord{"!in", Operator::not_in, false, 1, max_condition_values},
+    OperatorWord{"contains", Operator::contains, false, 1, max_condition_values},
+    OperatorWord{"contains_any", Operator::contains_any, false, 1, max_condition_values},
     // Of one value alone: that of several would be read as "not all of them" by some, as "none of them" by others.
     OperatorWord{"!contains", Operator::not_contains, false, 1, 1},
     OperatorWord{"~", Operator::matches, false, 1, 1},
@@ -103,8 +101,8 @@ constexpr std::array operator_words = {
     if (known.max_values == 0) {
         return called + " takes no value: remove what follows it";
     }
-    if (known.max_values == any_number) {
-        return called + " takes 1 to " + std::to_string(any_number) + " values";
+    if (known.max_values == max_condition_values) {
+        return called + " takes 1 to " + std::to_string(max_condition_values) + " values";
     }
     const bool has_list = known.op == Operator::equal || known.op == Operator::not_equal;
     return called + " takes one value: " +

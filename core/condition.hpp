@@ -72,6 +72,9 @@ public:
 /// Strings longer than this match no pattern, negated or not: what matching costs is bounded by it.
 inline constexpr std::size_t max_subject_size = 4096;
 
+/// How many values a condition names at most.
+inline constexpr std::size_t max_condition_values = 64;
+
 struct Condition {
     Path path;
     Operator op = Operator::present;

@@ -116,6 +116,9 @@ struct CookieConfig {
     ngx_str_t csrf_cookie_path;
 };
 
+struct Conditions;   // conditions.hpp
+struct Publication;  // publishing.hpp
+
 /// What `location` blocks say. Plain, as nginx's slot setters need it; requests see it as const.
 struct LocationConfig {
     const Requirement* required;
@@ -155,6 +158,10 @@ struct LocationConfig {
     ngx_flag_t encode_nbf;
     ngx_str_t identity_claim;
     ngx_flag_t verify_sub;
+    time_t max_age;      // 0: any
+    ngx_uint_t profile;  // a jwt::Profile
+    Origin* profile_origin;
+    Conditions* conditions;
     const jwt::Policy* policy;
     ngx_str_t error_message_key;
     time_t access_token_expires;  // 0: never
@@ -172,6 +179,7 @@ struct LocationConfig {
     ngx_flag_t close_on_expiry;
     ngx_str_t content;  // name of the directive that makes the content, where it is one of ours
     StatusFormat status_format;
+    Publication* publication;  // of jwt_jwks or jwt_discovery; not inherited
 };
 
 [[nodiscard]] inline const LocationConfig& location_config(const ngx_http_request_t* r) noexcept {

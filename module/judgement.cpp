@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "conditions.hpp"
 #include "guard.hpp"
 #include "worker.hpp"
 
@@ -138,6 +139,12 @@ std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requir
     if (!verified) {
         jwt::RefusedToken& refused = verified.error();
         return denied(reason(refused.refusal.error), std::move(refused.refusal.message), std::move(refused.token));
+    }
+    if (auto unmet = unmet_condition(r, config, verified->header(), verified->payload())) {
+        Denied result = denied(jwt::Reason::condition_failed, std::move(unmet->message), std::move(*verified));
+        result.denial.status = unmet->status;
+        result.denial.scope = std::move(unmet->scope);
+        return Judgement(std::move(result));
     }
     judging.token = Accepted{std::move(*verified), std::nullopt};
     return std::nullopt;
