@@ -48,7 +48,8 @@ std::optional<std::string> add_verifying_keys(const KeySources::Source& source, 
         const jwt::AlgorithmSet wanted = allowed & jwt::hmac_algorithms;
         if (wanted.empty()) {
             return "jwt_secret_key cannot be used with " + names(allowed) +
-                   ": write jwt_decode_algorithms with one of " + names(jwt::hmac_algorithms) + ", or remove the secret";
+                   ": write jwt_decode_algorithms with one of " + names(jwt::hmac_algorithms) +
+                   ", or remove the secret";
         }
         auto key = jwt::Key::from_secret(source.secret, wanted);
         if (!key) {
