@@ -44,6 +44,9 @@ inline constexpr std::size_t algorithm_count = 16;
 
 using AlgorithmSet = EnumSet<Algorithm>;
 
+/// Those of a shared secret.
+inline constexpr AlgorithmSet hmac_algorithms{Algorithm::hs256, Algorithm::hs384, Algorithm::hs512};
+
 /// The names in registration order, for people: "RS256 RS384 PS256".
 [[nodiscard]] std::string names(AlgorithmSet algorithms);
 

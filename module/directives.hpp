@@ -45,5 +45,10 @@ namespace ngx {
 char* set_required(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_secret_key(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_key_file(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_require_member(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_claim_variable(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_profile(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_jwks(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_discovery(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 
 }  // namespace ngx
