@@ -12,6 +12,7 @@
 #include "../core/algorithm.hpp"
 #include "../core/key.hpp"
 #include "../core/policy.hpp"
+#include "key_request.hpp"
 #include "lua_host.hpp"
 
 namespace ngx {
@@ -59,13 +60,15 @@ struct Requirement {
 
 /// The key directives of one level, as read. Inherited as a whole.
 struct KeySources {
-    enum class Kind : std::uint8_t { secret, public_key, private_key };
+    enum class Kind : std::uint8_t { secret, public_key, private_key, request };
     struct Source {
         Kind kind;
         std::string name;    // of the directive, with its file: `jwt_public_key "rsa.pem"`
         std::string secret;  // of Kind::secret
-        jwt::KeySet keys;    // of the others
+        jwt::KeySet keys;    // of key files
         Origin origin;
+        std::string uri{};  // of Kind::request
+        KeyTimes times{};   // likewise
     };
     std::vector<Source> sources;
 
@@ -75,7 +78,9 @@ struct KeySources {
 /// Keys as requests use them.
 struct Keys {
     jwt::KeySet verifying;
-    std::shared_ptr<const jwt::Key> signer;  // of jwt_algorithm; may be null
+    std::shared_ptr<const jwt::Key> signer;     // of jwt_algorithm; may be null
+    std::vector<const KeyRequest*> requests{};  // what is verified with beside them: see LiveKeys
+    std::size_t index = 0;                      // among those that have requests
 };
 
 /// A hooks file as a location uses it: the file is loaded in every worker under the same index.
@@ -89,6 +94,7 @@ struct MainConfig {
     LuaLimits* lua_limits;
     ngx_array_t variables;  // ngx_uint_t: indices of our variables, whose values end when a request is judged anew
     struct LuaFiles* lua;   // what is to be loaded
+    KeyRequests* key_requests;
 };
 
 struct LuaFileSpec {

@@ -39,11 +39,21 @@ namespace ngx {
 /// A path of the configuration, relative to its folder.
 [[nodiscard]] std::string full_path(ngx_conf_t* cf, std::string_view path);
 
+/// The key directives of the level that is being read.
+[[nodiscard]] KeySources& key_sources(ngx_conf_t* cf, LocationConfig& config);
+
+/// Has a location's keys come from a provider too; an error sentence where no key of one serves these algorithms. For
+/// merging, within the server of the location.
+[[nodiscard]] std::optional<std::string> add_key_request(ngx_conf_t* cf, const KeySources::Source& source,
+                                                         jwt::AlgorithmSet allowed, Keys& keys);
+
 /// Adds one place to search for tokens; an error sentence where that is none or comes twice.
 [[nodiscard]] std::optional<std::string> add_location(TokenLocations& locations, std::string_view text);
 
 char* set_required(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_secret_key(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_key_file(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_key_request(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_key_zone(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 
 }  // namespace ngx

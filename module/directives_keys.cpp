@@ -23,16 +23,16 @@ std::string full_path(ngx_conf_t* cf, std::string_view path) {
     return std::string(view(full));
 }
 
-namespace {
-
-constexpr std::size_t max_key_file = 1024 * 1024;
-
 KeySources& key_sources(ngx_conf_t* cf, LocationConfig& config) {
     if (config.key_sources == nullptr) {
         config.key_sources = make_in_pool<KeySources>(cf->pool);
     }
     return *config.key_sources;
 }
+
+namespace {
+
+constexpr std::size_t max_key_file = 1024 * 1024;
 
 std::optional<std::string> decode_hex(std::string_view text) {
     const auto digit = [](char c) {

@@ -33,6 +33,14 @@ std::string identity_text(jwt::json::Value payload, const jwt::Policy& policy) {
     return text ? std::string(*text) : identity ? identity->text() : std::string();
 }
 
+/// Whether a token's algorithm is one of these.
+bool may_use(const jwt::UnverifiedToken& token, jwt::AlgorithmSet allowed) {
+    const auto alg = token.header().member("alg");
+    const auto name = alg ? alg->string() : std::nullopt;
+    const auto algorithm = name ? jwt::algorithm_named(*name) : std::nullopt;
+    return algorithm && allowed.has(*algorithm);
+}
+
 Judgement without_result(NoResult why) {
     return why == NoResult::waiting ? Judgement(Waiting{}) : Judgement(Failed{});
 }
@@ -92,8 +100,7 @@ tl::expected<std::shared_ptr<const jwt::KeySet>, NoResult> keys_for(ngx_http_req
                                                                     const jwt::UnverifiedToken& token) {
     const LocationConfig& config = *judging.config;
     if (config.lua == nullptr || !config.lua->file.has(Hook::decode_key)) {
-        // The configuration outlives the request: nothing to share.
-        return std::shared_ptr<const jwt::KeySet>(std::shared_ptr<void>(), &config.keys->verifying);
+        return worker().live_keys.current(*config.keys);
     }
     auto text = worker().lua->decode_key(judging.run, r, config.lua->file, token.header(), token.payload());
     if (!text) {
@@ -112,6 +119,27 @@ tl::expected<std::shared_ptr<const jwt::KeySet>, NoResult> keys_for(ngx_http_req
     return std::move(*keys);
 }
 
+/// Of a token that the keys at hand do not verify: whether its key may be one that a provider has yet to tell us.
+std::optional<Judgement> ask_providers(ngx_http_request_t* r, Judging& judging, const jwt::UnverifiedToken& token) {
+    const LocationConfig& config = *judging.config;
+    const bool hook_decides = config.lua != nullptr && config.lua->file.has(Hook::decode_key);
+    if (hook_decides || config.keys->requests.empty() || !may_use(token, *config.decode_algorithms)) {
+        return std::nullopt;
+    }
+    LiveKeys& live = worker().live_keys;
+    switch (live.ask(r, *config.keys, token, judging.key_wait)) {
+        case KeyStanding::settled:
+            return std::nullopt;
+        case KeyStanding::waiting:
+            return Waiting{};
+        case KeyStanding::unavailable:
+            break;
+    }
+    Denied denied{{jwt::Reason::unavailable, "Keys are not available", std::nullopt, std::nullopt}, std::monostate{}};
+    denied.denial.retry_after = live.retry_after(*config.keys);
+    return denied;
+}
+
 /// From an unverified token to a candidate in `judging`. Nothing where it is one.
 std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requirement, Judging& judging,
                                 jwt::UnverifiedToken& parsed) {
@@ -125,6 +153,9 @@ std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requir
     }
     auto authentic = jwt::Verifier::authenticate(std::move(parsed), **keys, *config.decode_algorithms);
     if (!authentic) {
+        if (auto undecided = ask_providers(r, judging, parsed)) {
+            return undecided;
+        }
         return denied(std::move(authentic.error()));
     }
     const auto& csrf = judging.found.csrf;

@@ -109,7 +109,9 @@ char* prepare_keys(ngx_conf_t* cf, LocationConfig& config) {
         if (decides_keys(config) || (source.kind == KeySources::Kind::private_key && public_given)) {
             continue;
         }
-        if (const auto problem = add_verifying_keys(source, *config.decode_algorithms, keys->verifying)) {
+        const bool is_request = source.kind == KeySources::Kind::request;
+        if (const auto problem = is_request ? add_key_request(cf, source, *config.decode_algorithms, *keys)
+                                            : add_verifying_keys(source, *config.decode_algorithms, keys->verifying)) {
             return config_error(cf, source.origin, *problem);
         }
     }
@@ -325,10 +327,10 @@ char* merge_keys(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& pre
         return prepare_keys(cf, conf);
     }
     if (conf.required != nullptr && conf.required->on && !decides_keys(conf)) {
-        return config_error(
-            cf, conf.required->origin,
-            "jwt_required has no key to verify tokens with: write jwt_secret_key or jwt_public_key here or around it, "
-            "or a hook \"decode_key\"");
+        return config_error(cf, conf.required->origin,
+                            "jwt_required has no key to verify tokens with: write jwt_secret_key, jwt_public_key or "
+                            "jwt_key_request here "
+                            "or around it, or a hook \"decode_key\"");
     }
     return NGX_CONF_OK;
 }

@@ -67,9 +67,14 @@ ServiceResult decode(ngx_http_request_t* r, std::string_view token, std::optiona
         return bad(
             r, "no key verifies tokens here: write jwt_secret_key or jwt_public_key into the location or around it");
     }
-    auto authentic = jwt::Verifier::authenticate(std::move(*parsed), chosen ? *chosen : config.keys->verifying,
-                                                 *config.decode_algorithms);
+    if (!chosen) {
+        chosen = worker().live_keys.current(*config.keys);
+    }
+    auto authentic = jwt::Verifier::authenticate(std::move(*parsed), *chosen, *config.decode_algorithms);
     if (!authentic) {
+        if (!key_text) {
+            worker().live_keys.prompt(*config.keys);  // this call does not wait, the next one may find them
+        }
         return bad(r, authentic.error().message);
     }
     auto verified =

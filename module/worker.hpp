@@ -11,6 +11,7 @@
 
 #include "../core/key.hpp"
 #include "../core/verifier.hpp"
+#include "live_keys.hpp"
 #include "lua_host.hpp"
 
 namespace ngx {
@@ -35,6 +36,7 @@ struct Worker {
     jwt::json::Parser parser;
     HookKeys hook_keys;
     std::unique_ptr<LuaHost> lua;  // null where no hooks file is configured
+    LiveKeys live_keys{KeyRequests{}};
 };
 
 /// The worker of this process: made by start_worker, ended by stop_worker. Never null while requests are served.
