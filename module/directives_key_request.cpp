@@ -27,10 +27,11 @@ std::optional<std::string> read_option(std::string_view word, KeyTimes& times) {
                        : name == "cache_min" ? &times.cache_min
                        : name == "stale"     ? &times.stale
                        : name == "timeout"   ? &times.timeout
+                       : name == "unknown"   ? &times.unknown
                                              : nullptr;
     if (time == nullptr || sign == std::string_view::npos) {
         return "unknown word " + quoted(word) +
-               " of jwt_key_request: write cache=TIME, cache_min=TIME, stale=TIME or timeout=TIME";
+               " of jwt_key_request: write cache=TIME, cache_min=TIME, stale=TIME, timeout=TIME or unknown=TIME";
     }
     ngx_str_t value = str(word.substr(sign + 1));
     if (name == "stale" && view(value) == "off") {
@@ -71,6 +72,9 @@ char* set_key_request(ngx_conf_t* cf, ngx_command_t*, void* conf) {
             return config_error(cf, "\"cache_min=\" is longer than \"cache=\": write a shorter one");
         }
         times.cache_min = times.cache;
+    }
+    if (times.unknown < 1000) {
+        return config_error(cf, "\"unknown=\" keeps forged tokens from flooding the provider: write at least 1s");
     }
     if (times.timeout > 60 * 1000) {
         return config_error(cf, "\"timeout=\" is for how long requests wait: write at most 60s");

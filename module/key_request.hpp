@@ -17,6 +17,7 @@ struct KeyTimes {
     ngx_msec_t cache_min = 10 * 1000;   // the least, whatever the provider says
     ngx_msec_t stale = 60 * 60 * 1000;  // beyond that, while the provider fails
     ngx_msec_t timeout = 5 * 1000;      // of one fetch, and so of a request that waits for it
+    ngx_msec_t unknown = 10 * 1000;     // between a fetch and one for a kid that its set does not have
 
     bool operator==(const KeyTimes&) const = default;
 };

@@ -10,7 +10,6 @@ namespace {
 
 constexpr ngx_msec_t poll_pause = 20;
 constexpr ngx_msec_t least_pause = 100;
-constexpr ngx_msec_t unknown_kid_time = 10 * 1000;
 constexpr std::size_t max_unknown_kids = 256;
 constexpr std::size_t max_remembered_kid = 128;
 constexpr unsigned max_rounds = 8;
@@ -159,8 +158,7 @@ SharedKeys::Turn KeySource::ask_again(SharedKeys::Need need) noexcept {
     if (turn_is_ours_) {
         return SharedKeys::Turn::taken;
     }
-    const ngx_msec_t lease = request_.times.timeout + 1000;
-    const auto turn = shared_.take_turn(need, lease);
+    const auto turn = shared_.take_turn(need, request_.times);
     if (turn == SharedKeys::Turn::mine) {
         turn_is_ours_ = true;
         ngx_post_event(&begin_, &ngx_posted_events);  // not within the request that asks
@@ -228,9 +226,9 @@ void KeySource::end_fetch(FetchedKeys&& answer) noexcept {
 void KeySource::take(FetchedKeys&& answer) {
     std::vector<std::string> complaints;
     if (!answer.problem.empty()) {
-        refuse(answer.problem);
+        refuse(" " + answer.problem);
     } else if (auto set = jwt::KeySet::from_published(answer.text, &complaints); !set) {
-        refuse(set.error().message);
+        refuse("'s answer " + set.error().message);
     } else {
         const auto& times = request_.times;
         const ngx_msec_t lifetime = std::clamp(answer.max_age.value_or(times.cache), times.cache_min, times.cache);
@@ -250,8 +248,7 @@ void KeySource::take(FetchedKeys&& answer) {
 void KeySource::refuse(std::string_view problem) {
     shared_.fail();
     if (shared_.may_complain()) {
-        log(ngx_cycle->log, NGX_LOG_ERR, "jwt: keys of " + request_.name() + " are not taken: the provider's answer ",
-            problem);
+        log(ngx_cycle->log, NGX_LOG_ERR, "jwt: keys of " + request_.name() + " are not taken: the provider", problem);
     }
 }
 
@@ -299,7 +296,7 @@ void KeySource::note_unknown(std::string_view kid) {
     if (unknown_.size() >= max_unknown_kids) {
         unknown_.clear();
     }
-    unknown_.insert_or_assign(std::string(kid), ngx_current_msec + unknown_kid_time);
+    unknown_.insert_or_assign(std::string(kid), ngx_current_msec + request_.times.unknown);
 }
 
 }  // namespace ngx

@@ -11,7 +11,7 @@ namespace ngx {
 
 namespace {
 
-constexpr ngx_msec_t unknown_kid_pause = 10 * 1000;
+constexpr ngx_msec_t lease_reserve = 1000;  // after a fetch's time is up
 constexpr ngx_msec_t complaint_pause = 60 * 1000;
 constexpr std::uint64_t max_backoff_step = 6;  // 2^6 s and more: the last step is 60 s
 
@@ -146,17 +146,16 @@ bool SharedKeys::turn_taken() noexcept {
     return is_taken();
 }
 
-SharedKeys::Turn SharedKeys::take_turn(Need need, ngx_msec_t lease) noexcept {
+SharedKeys::Turn SharedKeys::take_turn(Need need, const KeyTimes& times) noexcept {
     const ZoneLock lock(pool_);
     if (is_taken()) {
         return Turn::taken;
     }
-    if ((failing() && !is_past(next_try())) ||
-        (need == Need::kid && ever_asked_ && !is_past(asked_ + unknown_kid_pause))) {
+    if ((failing() && !is_past(next_try())) || (need == Need::kid && ever_asked_ && !is_past(asked_ + times.unknown))) {
         return Turn::too_soon;
     }
     holder_ = ngx_pid;
-    lease_end_ = ngx_current_msec + lease;
+    lease_end_ = ngx_current_msec + times.timeout + lease_reserve;
     asked_ = ngx_current_msec;
     ever_asked_ = true;
     return Turn::mine;

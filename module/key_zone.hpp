@@ -38,8 +38,9 @@ public:
     [[nodiscard]] ngx_msec_t next_try() const noexcept { return next_try_.load(std::memory_order_relaxed); }
     [[nodiscard]] Copy copy() const;
 
-    /// Whose turn it is to fetch. Who takes it calls publish or fail within `lease`, or loses it.
-    [[nodiscard]] Turn take_turn(Need need, ngx_msec_t lease) noexcept;
+    /// Whose turn it is to fetch. Who takes it calls publish or fail in time, or
+    /// loses it.
+    [[nodiscard]] Turn take_turn(Need need, const KeyTimes& times) noexcept;
     /// Whether somebody is fetching.
     [[nodiscard]] bool turn_taken() noexcept;
 

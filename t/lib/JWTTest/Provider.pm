@@ -116,7 +116,7 @@ sub _answer {
     my ($mode, $argument) = split / /, $document->{mode} || '';
     $mode ||= '';
     sleep $argument if $mode eq 'slow';
-    sleep 60 if $mode eq 'hang';
+    return sysread $client, my $nothing, 1 if $mode eq 'hang';  # until the other side gives up
     if ($mode eq 'reset') {
         setsockopt $client, SOL_SOCKET, SO_LINGER, pack 'II', 1, 0;
         return close $client;
