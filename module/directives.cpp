@@ -358,6 +358,7 @@ ngx_command_t directives[] = {
     in_locations("jwt_public_key", NGX_CONF_TAKE1, guarded_setter<set_key_file>),
     in_locations("jwt_private_key", NGX_CONF_TAKE1, guarded_setter<set_key_file>),
     in_locations("jwt_key_request", NGX_CONF_1MORE, guarded_setter<set_key_request>),
+    in_locations("jwt_trust", NGX_CONF_1MORE, guarded_setter<set_trust>),
     in_locations("jwt_decode_audience", NGX_CONF_1MORE, guarded_setter<set_words>,
                  offsetof(LocationConfig, decode_audience)),
     in_locations("jwt_decode_issuer", NGX_CONF_1MORE, guarded_setter<set_words>,
@@ -387,6 +388,8 @@ ngx_command_t directives[] = {
     {ngx_string("jwt_lua_limit"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, guarded_setter<set_lua_limit>,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
     {ngx_string("jwt_key_zone"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, guarded_setter<set_key_zone>,
+     NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
+    {ngx_string("jwt_issuer"), NGX_HTTP_MAIN_CONF | NGX_CONF_BLOCK | NGX_CONF_TAKE1, guarded_setter<set_issuer>,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
     ngx_null_command,
 };

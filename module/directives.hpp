@@ -42,6 +42,14 @@ namespace ngx {
 /// The key directives of the level that is being read.
 [[nodiscard]] KeySources& key_sources(ngx_conf_t* cf, LocationConfig& config);
 
+/// Reads the line of a key file, or of a provider's location, into these.
+[[nodiscard]] char* read_key_file(ngx_conf_t* cf, KeySources& keys, bool is_private);
+[[nodiscard]] char* read_key_request(ngx_conf_t* cf, KeySources& keys);
+
+/// Adds the keys of a secret or file that `allowed` can use; an error sentence where it has none.
+[[nodiscard]] std::optional<std::string> add_verifying_keys(const KeySources::Source& source, jwt::AlgorithmSet allowed,
+                                                            jwt::KeySet& into);
+
 /// Has a location's keys come from a provider too; an error sentence where no key of one serves these algorithms. For
 /// merging, within the server of the location.
 [[nodiscard]] std::optional<std::string> add_key_request(ngx_conf_t* cf, const KeySources::Source& source,
@@ -55,5 +63,7 @@ char* set_secret_key(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_key_file(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_key_request(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_key_zone(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_issuer(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_trust(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 
 }  // namespace ngx

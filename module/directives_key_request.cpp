@@ -54,6 +54,10 @@ bool names_option(std::span<const ngx_str_t> options, std::string_view start) {
 }  // namespace
 
 char* set_key_request(ngx_conf_t* cf, ngx_command_t*, void* conf) {
+    return read_key_request(cf, key_sources(cf, location_config(conf)));
+}
+
+char* read_key_request(ngx_conf_t* cf, KeySources& keys) {
     const std::string uri(view(words(cf)[1]));
     if (!uri.starts_with('/') || has_control_character(uri) || uri.find_first_of(" #$") != std::string::npos) {
         return config_error(cf, quoted(uri) +
@@ -81,7 +85,6 @@ char* set_key_request(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     }
     auto& main = *static_cast<MainConfig*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_jwt_module));
     key_requests(main, cf->pool);
-    KeySources& keys = key_sources(cf, location_config(conf));
     keys.sources.push_back(
         {KeySources::Kind::request, "jwt_key_request " + quoted(uri), {}, {}, Origin::here(cf), uri, times});
     return NGX_CONF_OK;

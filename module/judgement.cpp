@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "guard.hpp"
+#include "issuers.hpp"
 #include "worker.hpp"
 
 namespace ngx {
@@ -97,10 +98,11 @@ std::optional<Judgement> ask_hooks(ngx_http_request_t* r, const Requirement& req
 /// The keys for a token: the location's, or those that the hook decode_key names; null where the hook knows none for
 /// it.
 tl::expected<std::shared_ptr<const jwt::KeySet>, NoResult> keys_for(ngx_http_request_t* r, Judging& judging,
+                                                                    const Keys* own,
                                                                     const jwt::UnverifiedToken& token) {
     const LocationConfig& config = *judging.config;
     if (config.lua == nullptr || !config.lua->file.has(Hook::decode_key)) {
-        return worker().live_keys.current(*config.keys);
+        return worker().live_keys.current(*own);
     }
     auto text = worker().lua->decode_key(judging.run, r, config.lua->file, token.header(), token.payload());
     if (!text) {
@@ -120,14 +122,15 @@ tl::expected<std::shared_ptr<const jwt::KeySet>, NoResult> keys_for(ngx_http_req
 }
 
 /// Of a token that the keys at hand do not verify: whether its key may be one that a provider has yet to tell us.
-std::optional<Judgement> ask_providers(ngx_http_request_t* r, Judging& judging, const jwt::UnverifiedToken& token) {
+std::optional<Judgement> ask_providers(ngx_http_request_t* r, Judging& judging, const Rules& rules,
+                                       const jwt::UnverifiedToken& token) {
     const LocationConfig& config = *judging.config;
     const bool hook_decides = config.lua != nullptr && config.lua->file.has(Hook::decode_key);
-    if (hook_decides || config.keys->requests.empty() || !may_use(token, *config.decode_algorithms)) {
+    if (hook_decides || rules.keys->requests.empty() || !may_use(token, *rules.algorithms)) {
         return std::nullopt;
     }
     LiveKeys& live = worker().live_keys;
-    switch (live.ask(r, *config.keys, token, judging.key_wait)) {
+    switch (live.ask(r, *rules.keys, token, judging.key_wait)) {
         case KeyStanding::settled:
             return std::nullopt;
         case KeyStanding::waiting:
@@ -136,7 +139,7 @@ std::optional<Judgement> ask_providers(ngx_http_request_t* r, Judging& judging, 
             break;
     }
     Denied denied{{jwt::Reason::unavailable, "Keys are not available", std::nullopt, std::nullopt}, std::monostate{}};
-    denied.denial.retry_after = live.retry_after(*config.keys);
+    denied.denial.retry_after = live.retry_after(*rules.keys);
     return denied;
 }
 
@@ -144,16 +147,20 @@ std::optional<Judgement> ask_providers(ngx_http_request_t* r, Judging& judging, 
 std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requirement, Judging& judging,
                                 jwt::UnverifiedToken& parsed) {
     const LocationConfig& config = *judging.config;
-    const auto keys = keys_for(r, judging, parsed);
+    const auto rules = rules_for(config, parsed.payload());
+    if (!rules) {
+        return denied(jwt::Refusal(rules.error()));
+    }
+    const auto keys = keys_for(r, judging, rules->keys, parsed);
     if (!keys) {
         return without_result(keys.error());
     }
     if (*keys == nullptr) {
         return denied(jwt::refusal(jwt::Error::signature));
     }
-    auto authentic = jwt::Verifier::authenticate(std::move(parsed), **keys, *config.decode_algorithms);
+    auto authentic = jwt::Verifier::authenticate(std::move(parsed), **keys, *rules->algorithms);
     if (!authentic) {
-        if (auto undecided = ask_providers(r, judging, parsed)) {
+        if (auto undecided = ask_providers(r, judging, *rules, parsed)) {
             return undecided;
         }
         return denied(std::move(authentic.error()));
@@ -161,7 +168,7 @@ std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requir
     const auto& csrf = judging.found.csrf;
     const jwt::Demand demand{requirement.use, requirement.fresh,
                              csrf ? std::optional<std::string_view>(*csrf) : std::nullopt};
-    auto verified = jwt::Verifier::verify(std::move(*authentic), *config.policy, demand, now());
+    auto verified = jwt::Verifier::verify(std::move(*authentic), *rules->policy, demand, now());
     if (!verified) {
         jwt::RefusedToken& refused = verified.error();
         return denied(reason(refused.refusal.error), std::move(refused.refusal.message), std::move(refused.token));
