@@ -10,6 +10,7 @@
 #include "../core/policy.hpp"
 #include "../core/token.hpp"
 #include "config.hpp"
+#include "key_source.hpp"
 #include "request_state.hpp"
 #include "token_source.hpp"
 
@@ -42,6 +43,7 @@ struct Judging {
     Step step = Step::token_in_blocklist;  // of the hooks that are asked about an accepted token
     std::optional<Denied> denied;          // what its answer hook is told
     LuaRun run;
+    KeyWait key_wait;
 };
 
 /// Takes a token the whole way: parse, key, signature, claims, type, freshness, revocation, token_verification,

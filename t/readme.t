@@ -100,7 +100,9 @@ for my $name (sort keys %astray) {
 }
 
 for my $example (grep { !/load_module/ } @nginx) {
-    my ($outer, $inner) = $example =~ /\Amap/ ? $example =~ /\A(.*?)^(location .*)\z/ms : ('', $example);
+    my ($outer, $inner) = $example =~ /^jwt_issuer/m ? ($example, 'location / { jwt_required; jwt_trust corp partner; }')
+        : $example =~ /\Amap/ ? $example =~ /\A(.*?)^(location .*)\z/ms
+        :                        ('', $example);
     my ($code, $said) = JWTTest->nginx_t(
         http   => 'jwt_secret_key file:%%DIR%%/jwt.secret; ' . in_place($outer),
         config => in_place($inner),
