@@ -139,7 +139,7 @@ sub start {
     $self->{pid} = $pid;
     my $until = time + ($parts{patience} || 60);
     until (IO::Socket::INET->new("127.0.0.1:$self->{port}")) {
-        die "nginx did not start\n" if time > $until || waitpid($pid, 1) == $pid;
+        die "nginx did not start: " . slurp("$self->{dir}/error.log") if time > $until || waitpid($pid, 1) != 0;
         sleep 0.05;
     }
     return $self;
@@ -166,7 +166,7 @@ sub stop {
     my $pid = delete $self->{pid} or return;
     kill QUIT => $pid;
     my $until = time + 10;
-    while (waitpid($pid, 1) != $pid) {
+    while (waitpid($pid, 1) == 0) {
         kill TERM => $pid if time > $until;
         sleep 0.02;
     }
