@@ -1,5 +1,7 @@
+#include "merge.hpp"
 #include "../core/issuer.hpp"
 #include "../core/verifier.hpp"
+#include "counters.hpp"
 #include "directives.hpp"
 #include "guard.hpp"
 
@@ -138,6 +140,10 @@ const jwt::Policy* make_policy(ngx_conf_t* cf, const LocationConfig& config) {
     policy->leeway = std::chrono::seconds(config.decode_leeway);
     policy->identity_claim = std::string(view(config.identity_claim));
     policy->verify_sub = config.verify_sub != 0;
+    if (config.max_age != 0) {
+        policy->max_age = std::chrono::seconds(config.max_age);
+    }
+    policy->profile = static_cast<jwt::Profile>(config.profile);
     return policy;
 }
 
@@ -247,6 +253,7 @@ void merge_values(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& pr
     flag(&LocationConfig::csrf_check_form, 0);
     flag(&LocationConfig::encode_nbf, 1);
     flag(&LocationConfig::verify_sub, 1);
+    flag(&LocationConfig::close_on_expiry, 0);
     const auto duration = [&](time_t LocationConfig::*field, time_t fallback) {
         merge(conf.*field, prev.*field, time_t{NGX_CONF_UNSET}, fallback);
     };
@@ -404,8 +411,13 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     }
     merge_texts(conf, prev);
     merge_values(cf, conf, prev);
+    conf.counted_as = conf.required != nullptr && conf.required->on ? location_row(cf) : no_row;
     merge_algorithms(cf, conf, prev);
+    merge_revocation(cf, conf, prev);
     if (merge_lua(cf, conf, prev) != NGX_CONF_OK) {
+        return failed();
+    }
+    if (merge_claims(cf, conf, prev) != NGX_CONF_OK) {
         return failed();
     }
     conf.policy = make_policy(cf, conf);
@@ -413,6 +425,9 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
         return failed();
     }
     if (merge_keys(cf, conf, prev) != NGX_CONF_OK) {
+        return failed();
+    }
+    if (prepare_publication(cf, conf) != NGX_CONF_OK) {
         return failed();
     }
     return check_cookie_refresh(cf, conf, own_refresh);
@@ -441,15 +456,19 @@ void* create_location_config(ngx_conf_t* cf) noexcept {
     config->csrf_check_form = NGX_CONF_UNSET;
     config->encode_nbf = NGX_CONF_UNSET;
     config->verify_sub = NGX_CONF_UNSET;
+    config->close_on_expiry = NGX_CONF_UNSET;
     config->decode_leeway = NGX_CONF_UNSET;
     config->access_token_expires = NGX_CONF_UNSET;
     config->refresh_token_expires = NGX_CONF_UNSET;
+    config->max_age = NGX_CONF_UNSET;
+    config->profile = NGX_CONF_UNSET_UINT;
     config->csrf_methods = no_words();
     config->exempt_methods = no_words();
     config->decode_audience = no_words();
     config->decode_issuer = no_words();
     config->encode_audience = no_words();
     config->algorithm = NGX_CONF_UNSET_UINT;
+    config->revocation_checks = NGX_CONF_UNSET_UINT;
     return config;
 }
 

@@ -11,7 +11,10 @@
 
 #include "../core/key.hpp"
 #include "../core/verifier.hpp"
+#include "counters.hpp"
 #include "lua_host.hpp"
+#include "revocation.hpp"
+#include "watch.hpp"
 
 namespace ngx {
 
@@ -34,7 +37,10 @@ struct Worker {
     jwt::Verifier verifier;
     jwt::json::Parser parser;
     HookKeys hook_keys;
-    std::unique_ptr<LuaHost> lua;  // null where no hooks file is configured
+    Counters counters;
+    Watches watches;
+    std::unique_ptr<LuaHost> lua;              // null where no hooks file is configured
+    std::unique_ptr<Revocations> revocations;  // null without jwt_revocation_store
 };
 
 /// The worker of this process: made by start_worker, ended by stop_worker. Never null while requests are served.

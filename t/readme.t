@@ -3,6 +3,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use JSON::PP qw(encode_json);
 use JWTTest;
 
 # README's examples work as they stand there.
@@ -19,6 +20,8 @@ my %files = (
     'jwt.secret'  => "$JWTTest::Token::secret\n",
     'hooks.lua'   => $lua[0],
     'session.lua' => (grep { /set_access_cookies/ } @lua)[0],
+    'signing.jwk' => encode_json({ %{ keypair('ES256')->{private_jwk} }, kid => 'now' }),
+    'next.jwk'    => encode_json({ %{ keypair('ES256')->{public_jwk} }, kid => 'next' }),
     'idp.jwks'    => sprintf('{"keys":[{"kty":"EC","crv":"P-256","x":"%s","y":"%s"}]}', @{$key->{public_jwk}}{qw(x y)}),
 );
 
@@ -153,5 +156,29 @@ my $known = $users->get_with('/', token(claims()));
 is($known->{status}, 200, 'a user that the directory knows');
 is((grep { $_->[0] eq 'X-User' } @{$known->{json}{headers}})[0][1], '{"id":7}', 'and what it says');
 is($users->get_with('/', token(claims(sub => 'mallory')))->{status}, 401, 'and one that it does not');
+
+# The recipes of roles and scopes, and of publishing.
+my ($roles) = grep { /orders:read/ } @nginx;
+my ($publishing) = grep { /jwt_discovery/ } @nginx;
+my $orders = JWTTest->new(config => in_place($roles), files => \%files);
+my @may_read = (iss => 'https://idp.example', aud => 'orders', scope => 'orders:read');
+sub ordered {
+    my ($status, $method, $path, $name, %more) = @_;
+    my $token = token(claims(@may_read, %more), key => $key->{private}, alg => 'ES256');
+    is($orders->request($method, $path, [Authorization => "Bearer $token"])->{status}, $status, "roles and scopes: $name");
+}
+ordered(200, 'GET', '/orders/1', 'a scope to read');
+ordered(403, 'GET', '/orders/1', 'another scope', scope => 'orders');
+ordered(403, 'GET', '/orders/1', 'no expiry', exp => undef);
+ordered(403, 'DELETE', '/orders/1', 'no scope to write');
+ordered(200, 'DELETE', '/orders/1', 'a scope to write', scope => 'orders:write orders:read');
+ordered(403, 'GET', '/orders/admin/1', 'no role');
+ordered(200, 'GET', '/orders/admin/1', 'the role', realm_access => { roles => ['admin'] });
+ordered(403, 'GET', '/orders/admin/1', 'the role without the scope', realm_access => { roles => ['admin'] }, scope => undef);
+
+my $published = JWTTest->new(config => in_place($publishing), files => \%files);
+like($published->get('/jwks')->{body}, qr/"kid":"now".*"kid":"next"/s, 'publishing: both keys');
+unlike($published->get('/jwks')->{body}, qr/"d":/, 'publishing: nothing private');
+is($published->get('/.well-known/openid-configuration')->{json}{issuer}, 'https://id.example', 'publishing: the issuer');
 
 done_testing;
