@@ -27,7 +27,7 @@ sub programs {
             or die "the build failed: cmake --build $folder says why\n";
     }
     $folder = abs_path($folder);
-    -e "$folder/$_" or die "$folder/$_ is not there: configure with -DJWT_BENCH=ON\n" for qw(ngx_http_jwt_module.so jwt bench_tokens core_bench);
+    -e "$folder/$_" or die "$folder/$_ is not there: configure with -DJWT_BENCH=ON\n" for qw(ngx_http_jwt_module.so jwt bench_tokens bench_revocations core_bench);
     return $folder;
 }
 
