@@ -271,7 +271,7 @@ subtest 'verify' => sub {
         accepts("$name, put right", @verify, @$words, token(claims(%$fine)));
     }
     my @profile = (@verify, '--profile', 'rfc9068', '--issuer', 'i', '--audience', 'a');
-    my @by_profile = (iss => 'i', aud => 'a', client_id => 'c');
+    my @by_profile = (iss => 'i', aud => 'a', client_id => 'c', iat => $now, jti => 'j', exp => $now + 60);
     refuses('profile, no access token', 1, qr/typ_mismatch: /, @profile, token(claims(@by_profile)));
     accepts('profile, put right', @profile, token(claims(@by_profile), extra_headers => { typ => 'at+jwt' }));
     refuses('profile without audience', 2, qr/write --issuer and --audience/, @profile[0 .. 6], $good);
