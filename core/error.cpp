@@ -38,6 +38,12 @@ std::string_view word(Error error) noexcept {
             return "algorithm_not_allowed";
         case Error::signature:
             return "signature";
+        case Error::encryption_not_allowed:
+            return "encryption_not_allowed";
+        case Error::compressed:
+            return "compressed";
+        case Error::decryption:
+            return "decryption";
         case Error::iat_type:
             return "iat_type";
         case Error::iat_future:
@@ -151,6 +157,12 @@ Refusal refusal(Error error, std::string_view detail) {
             return {error, "The specified alg value is not allowed"};
         case Error::signature:
             return {error, "Signature verification failed"};
+        case Error::encryption_not_allowed:
+            return {error, "The specified enc value is not allowed"};
+        case Error::compressed:
+            return {error, "Compressed tokens (zip) are refused"};
+        case Error::decryption:
+            return {error, "Decryption failed"};
         case Error::iat_type:
             return {error, "Issued At claim (iat) must be an integer."};
         case Error::iat_future:

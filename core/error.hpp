@@ -37,6 +37,10 @@ enum class Error : std::uint8_t {
     algorithm_missing,
     algorithm_not_allowed,
     signature,
+    // encryption (RFC 7516 §5.2)
+    encryption_not_allowed,
+    compressed,
+    decryption,
     // claims (RFC 7519 §4.1)
     iat_type,
     iat_future,

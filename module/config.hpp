@@ -12,7 +12,9 @@
 #include "../core/algorithm.hpp"
 #include "../core/key.hpp"
 #include "../core/policy.hpp"
+#include "key_request.hpp"
 #include "lua_host.hpp"
+#include "status.hpp"
 
 namespace ngx {
 
@@ -59,23 +61,37 @@ struct Requirement {
 
 /// The key directives of one level, as read. Inherited as a whole.
 struct KeySources {
-    enum class Kind : std::uint8_t { secret, public_key, private_key };
+    enum class Kind : std::uint8_t { secret, public_key, private_key, request, issuer };
     struct Source {
         Kind kind;
-        std::string name;    // of the directive, with its file: `jwt_public_key "rsa.pem"`
+        std::string name;    // of the directive, with its file: `jwt_public_key "rsa.pem"`; of Kind::issuer its own
         std::string secret;  // of Kind::secret
-        jwt::KeySet keys;    // of the others
+        jwt::KeySet keys;    // of key files
         Origin origin;
+        std::string uri{};  // of Kind::request
+        KeyTimes times{};   // likewise
     };
     std::vector<Source> sources;
 
     ~KeySources();
 };
 
+struct TrustedIssuer;
+
 /// Keys as requests use them.
 struct Keys {
     jwt::KeySet verifying;
-    std::shared_ptr<const jwt::Key> signer;  // of jwt_algorithm; may be null
+    std::shared_ptr<const jwt::Key> signer;     // of jwt_algorithm; may be null
+    std::vector<const KeyRequest*> requests{};  // what is verified with beside them: see LiveKeys
+    std::size_t index = 0;                      // among those that have requests
+    std::vector<TrustedIssuer> issuers;         // who have keys of their own
+};
+
+/// An issuer as a location trusts it: what verifies its tokens verifies nobody else's.
+struct TrustedIssuer {
+    Keys keys;
+    jwt::AlgorithmSet algorithms;
+    jwt::Policy policy;  // names its `iss`
 };
 
 /// A hooks file as a location uses it: the file is loaded in every worker under the same index.
@@ -89,6 +105,11 @@ struct MainConfig {
     LuaLimits* lua_limits;
     ngx_array_t variables;  // ngx_uint_t: indices of our variables, whose values end when a request is judged anew
     struct LuaFiles* lua;   // what is to be loaded
+    struct CountersConfig* counters;  // null where nothing is counted
+    struct RevocationConfig* revocation;
+    time_t longest_leeway;  // of all locations
+    KeyRequests* key_requests;
+    struct IssuerBlocks* issuers;
 };
 
 struct LuaFileSpec {
@@ -120,6 +141,7 @@ struct Publication;  // publishing.hpp
 /// What `location` blocks say. Plain, as nginx's slot setters need it; requests see it as const.
 struct LocationConfig {
     const Requirement* required;
+    std::uint16_t counted_as;  // a Row of counters.hpp
 
     const TokenLocations* token_locations;
     ngx_str_t header_name;
@@ -167,12 +189,17 @@ struct LocationConfig {
     ngx_array_t* exempt_methods;  // ngx_str_t; "preflight" has its own meaning
     ngx_str_t realm;
 
+    ngx_uint_t revocation_checks;  // RevocationChecks
+
     ngx_str_t lua_file;
     ngx_str_t lua_path;
     Origin* lua_origin;
     const LuaBinding* lua;
     ngx_str_t handler;
     Origin* handler_origin;
+    ngx_flag_t close_on_expiry;
+    ngx_str_t content;  // name of the directive that makes the content, where it is one of ours
+    StatusFormat status_format;
     Publication* publication;  // of jwt_jwks or jwt_discovery; not inherited
 };
 

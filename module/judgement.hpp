@@ -7,8 +7,10 @@
 #include <string>
 #include <variant>
 
+#include "../core/policy.hpp"
 #include "../core/token.hpp"
 #include "config.hpp"
+#include "key_source.hpp"
 #include "request_state.hpp"
 #include "token_source.hpp"
 
@@ -20,8 +22,10 @@ struct Accepted {
     std::optional<std::string> user;  // JSON text of what user_lookup returned
 };
 
-/// A hook failed: the request is answered with 500.
-struct Failed {};
+/// A hook failed: the request is answered with this.
+struct Failed {
+    ngx_int_t status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+};
 
 /// A hook waits: to be judged on when nginx runs the request again.
 struct Waiting {};
@@ -35,13 +39,15 @@ struct Judging {
     const LocationConfig* config;  // whose rules these are
     FoundToken found;              // empty where none was found
     std::variant<std::monostate, jwt::UnverifiedToken, Accepted> token;
+    jwt::Time verified_at{};
     Step step = Step::token_in_blocklist;  // of the hooks that are asked about an accepted token
     std::optional<Denied> denied;          // what its answer hook is told
     LuaRun run;
+    KeyWait key_wait;
 };
 
 /// Takes a token the whole way: parse, key, signature, claims, type, freshness, revocation, token_verification,
-/// user_lookup. Each step may end it, and a step that asks a hook may wait.
+/// user_lookup, and times once more where a hook waited. Each step may end it, and a step that asks a hook may wait.
 [[nodiscard]] Judgement judge(ngx_http_request_t* r, const Requirement& requirement, Judging& judging);
 
 }  // namespace ngx

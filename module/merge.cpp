@@ -1,8 +1,10 @@
 #include "merge.hpp"
 #include "../core/issuer.hpp"
 #include "../core/verifier.hpp"
+#include "counters.hpp"
 #include "directives.hpp"
 #include "guard.hpp"
+#include "issuers.hpp"
 
 // How a location takes over what its surroundings say, and the mistakes that show only when all of it is known.
 
@@ -15,8 +17,6 @@ KeySources::~KeySources() {
 }
 
 namespace {
-
-const jwt::AlgorithmSet hmac_algorithms = {jwt::Algorithm::hs256, jwt::Algorithm::hs384, jwt::Algorithm::hs512};
 
 ngx_array_t* no_words() noexcept {
     return static_cast<ngx_array_t*>(NGX_CONF_UNSET_PTR);
@@ -42,14 +42,16 @@ std::string advice(jwt::AlgorithmSet served) {
                           : "write jwt_algorithm or jwt_decode_algorithms with one of " + names(served);
 }
 
-/// Adds the keys of one source that `allowed` can use; an error sentence where it has none.
+}  // namespace
+
 std::optional<std::string> add_verifying_keys(const KeySources::Source& source, jwt::AlgorithmSet allowed,
                                               jwt::KeySet& into) {
     if (source.kind == KeySources::Kind::secret) {
-        const jwt::AlgorithmSet wanted = allowed & hmac_algorithms;
+        const jwt::AlgorithmSet wanted = allowed & jwt::hmac_algorithms;
         if (wanted.empty()) {
             return "jwt_secret_key cannot be used with " + names(allowed) +
-                   ": write jwt_decode_algorithms with one of " + names(hmac_algorithms) + ", or remove the secret";
+                   ": write jwt_decode_algorithms with one of " + names(jwt::hmac_algorithms) +
+                   ", or remove the secret";
         }
         auto key = jwt::Key::from_secret(source.secret, wanted);
         if (!key) {
@@ -72,6 +74,8 @@ std::optional<std::string> add_verifying_keys(const KeySources::Source& source, 
     }
     return std::nullopt;
 }
+
+namespace {
 
 /// The key that signs with jwt_algorithm: of jwt_private_key, or the secret.
 tl::expected<std::shared_ptr<const jwt::Key>, std::string> find_signer(const KeySources& sources,
@@ -101,16 +105,36 @@ bool decides_keys(const LocationConfig& config) {
     return config.lua != nullptr && config.lua->file.has(Hook::decode_key);
 }
 
+std::optional<std::string> add_source(ngx_conf_t* cf, const KeySources::Source& source, const LocationConfig& config,
+                                      Keys& keys) {
+    switch (source.kind) {
+        case KeySources::Kind::issuer:
+            return add_issuer(cf, source, config, keys);
+        case KeySources::Kind::request:
+            return add_key_request(cf, source, *config.decode_algorithms, keys);
+        case KeySources::Kind::secret:
+        case KeySources::Kind::public_key:
+        case KeySources::Kind::private_key:
+            break;
+    }
+    return add_verifying_keys(source, *config.decode_algorithms, keys.verifying);
+}
+
 /// Makes the keys of a location that uses them.
 char* prepare_keys(ngx_conf_t* cf, LocationConfig& config) {
     auto* keys = make_in_pool<Keys>(cf->pool);
     const bool public_given = has_kind(*config.key_sources, KeySources::Kind::public_key);
     for (const auto& source : config.key_sources->sources) {
+        if (decides_keys(config) && source.kind == KeySources::Kind::issuer) {
+            return config_error(cf, source.origin,
+                                "jwt_trust and the hook \"decode_key\" both choose the keys of a token: remove one of "
+                                "them");
+        }
         // A private key verifies too, by its public half, unless public keys are named.
         if (decides_keys(config) || (source.kind == KeySources::Kind::private_key && public_given)) {
             continue;
         }
-        if (const auto problem = add_verifying_keys(source, *config.decode_algorithms, keys->verifying)) {
+        if (const auto problem = add_source(cf, source, config, *keys)) {
             return config_error(cf, source.origin, *problem);
         }
     }
@@ -253,6 +277,7 @@ void merge_values(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& pr
     flag(&LocationConfig::csrf_check_form, 0);
     flag(&LocationConfig::encode_nbf, 1);
     flag(&LocationConfig::verify_sub, 1);
+    flag(&LocationConfig::close_on_expiry, 0);
     const auto duration = [&](time_t LocationConfig::*field, time_t fallback) {
         merge(conf.*field, prev.*field, time_t{NGX_CONF_UNSET}, fallback);
     };
@@ -323,17 +348,18 @@ char* merge_keys(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& pre
         const bool as_outside = conf.key_sources == prev.key_sources && conf.algorithm == prev.algorithm &&
                                 decides_keys(conf) == decides_keys(prev) && prev.decode_algorithms != nullptr &&
                                 *conf.decode_algorithms == *prev.decode_algorithms;
-        if (as_outside && prev.keys != nullptr) {
+        // Each location trusts issuers by its own claims.
+        if (as_outside && prev.keys != nullptr && prev.keys->issuers.empty()) {
             conf.keys = prev.keys;
             return NGX_CONF_OK;
         }
         return prepare_keys(cf, conf);
     }
     if (conf.required != nullptr && conf.required->on && !decides_keys(conf)) {
-        return config_error(
-            cf, conf.required->origin,
-            "jwt_required has no key to verify tokens with: write jwt_secret_key or jwt_public_key here or around it, "
-            "or a hook \"decode_key\"");
+        return config_error(cf, conf.required->origin,
+                            "jwt_required has no key to verify tokens with: write jwt_secret_key, jwt_public_key or "
+                            "jwt_key_request here "
+                            "or around it, or a hook \"decode_key\"");
     }
     return NGX_CONF_OK;
 }
@@ -410,7 +436,9 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     }
     merge_texts(conf, prev);
     merge_values(cf, conf, prev);
+    conf.counted_as = conf.required != nullptr && conf.required->on ? location_row(cf) : no_row;
     merge_algorithms(cf, conf, prev);
+    merge_revocation(cf, conf, prev);
     if (merge_lua(cf, conf, prev) != NGX_CONF_OK) {
         return failed();
     }
@@ -453,6 +481,7 @@ void* create_location_config(ngx_conf_t* cf) noexcept {
     config->csrf_check_form = NGX_CONF_UNSET;
     config->encode_nbf = NGX_CONF_UNSET;
     config->verify_sub = NGX_CONF_UNSET;
+    config->close_on_expiry = NGX_CONF_UNSET;
     config->decode_leeway = NGX_CONF_UNSET;
     config->access_token_expires = NGX_CONF_UNSET;
     config->refresh_token_expires = NGX_CONF_UNSET;
@@ -464,6 +493,7 @@ void* create_location_config(ngx_conf_t* cf) noexcept {
     config->decode_issuer = no_words();
     config->encode_audience = no_words();
     config->algorithm = NGX_CONF_UNSET_UINT;
+    config->revocation_checks = NGX_CONF_UNSET_UINT;
     return config;
 }
 

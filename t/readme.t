@@ -28,6 +28,7 @@ my %files = (
 sub in_place {
     my ($text) = @_;
     $text =~ s{/etc/nginx/}{%%DIR%%/}g;
+    $text =~ s{/var/log/nginx/}{%%DIR%%/}g;
     $text =~ s{http://127\.0\.0\.1:9000}{%%BACKEND%%}g;
     return $text;
 }
@@ -58,7 +59,7 @@ my ($redirect) = grep { /\@login/ } @nginx;
 my $recipes = JWTTest->new(http => 'jwt_secret_key file:%%DIR%%/jwt.secret;', config => in_place($session . $redirect), files => \%files);
 
 is($recipes->post('/session/login', $json, '{"username":"test","password":"no"}')->{status}, 401, 'session: a wrong password is refused');
-is($recipes->post('/session/login', ['Content-Type' => 'text/plain'], '{"username":"test","password":"test"}')->{status}, 415,
+is($recipes->post('/session/login', ['Content-Type' => 'text/plain'], '{"username":"test","password":"test"}')->{status}, 400,
     'session: a login that a form of another origin could send is refused');
 is($recipes->get('/session/login')->{status}, 403, 'session: and one by GET');
 my $entered = $recipes->post('/session/login', $json, '{"username":"test","password":"test"}');
@@ -99,9 +100,12 @@ for my $name (sort keys %astray) {
 }
 
 for my $example (grep { !/load_module/ } @nginx) {
+    my ($outer, $inner) = $example =~ /^jwt_issuer/m ? ($example, 'location / { jwt_required; jwt_trust corp partner; }')
+        : $example =~ /\Amap/ ? $example =~ /\A(.*?)^(location .*)\z/ms
+        :                        ('', $example);
     my ($code, $said) = JWTTest->nginx_t(
-        http   => 'jwt_secret_key file:%%DIR%%/jwt.secret;',
-        config => in_place($example),
+        http   => 'jwt_secret_key file:%%DIR%%/jwt.secret; ' . in_place($outer),
+        config => in_place($inner),
         files  => \%files
     );
     is($code, 0, 'nginx -t takes: ' . (split /\n/, $example)[0]) or diag($said);
@@ -122,6 +126,23 @@ cmp_ok(scalar keys %directives, '>', 40, 'the command table was read');
 for my $name (sort keys %directives) {
     like($readme, qr/`$name\b/, "README has $name");
 }
+
+# The recipes for a token in a URL and for another token.
+my ($outer, $download) = (grep { /without_token/ } @nginx)[0] =~ /\A(.*?)^(location .*)\z/ms;
+my ($exchange) = grep { /via = "edge"/ } @lua;
+my $handed = JWTTest->new(
+    files => { %files, 'exchange.lua' => $exchange }, http => in_place($outer) . 'jwt_secret_key file:%%DIR%%/jwt.secret;',
+    config => in_place($download) . 'location /exchanged/ { jwt_required; jwt_lua_file %%DIR%%/exchange.lua;
+        proxy_set_header Authorization "Bearer $jwt_user"; proxy_pass %%BACKEND%%; }',
+);
+my $link = token(claims());
+is($handed->get("/download/a%20b?x=1&jwt=$link&y=2")->{json}{uri}, '/download/a%20b?x=1&y=2', 'a token in a URL does not reach the application');
+is($handed->get('/download/a?jwt=no')->{status}, 422, 'a bad one is refused');
+ok($handed->wait_for(5, sub { $handed->read_file('download.log') =~ / 422$/m }), 'both are logged');
+is_deeply([$handed->read_file('download.log') =~ /"(.*)"/g], ['GET /download/a%20b?x=1&y=2', 'GET /download/a?'], 'without a token');
+my ($authorization) = map { $_->[1] } grep { $_->[0] eq 'Authorization' } @{ $handed->get_with('/exchanged/', $link)->{json}{headers} };
+isnt($authorization, "Bearer $link", 'another token for the application');
+is($handed->get('/exchanged/', [Authorization => $authorization])->{status}, 200, 'which is good');
 
 # The recipe of user_lookup by jwt.fetch.
 my ($directory) = grep { /location = \/directory/ } @nginx;

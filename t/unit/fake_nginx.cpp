@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "module/counters.hpp"
 #include "module/lua_services.hpp"
 
 namespace {
@@ -142,8 +143,44 @@ std::optional<ngx_str_t> request_variable(ngx_http_request_t* r, std::string_vie
     return found == FakeRequest::of(r).variables.end() ? std::nullopt : std::optional(str(found->second));
 }
 
+bool request_is_json(ngx_http_request_t* r) noexcept {
+    return FakeRequest::of(r).is_json;
+}
+
 ServiceResult request_body(ngx_http_request_t* r) noexcept {
     return {true, str(FakeRequest::of(r).body)};
+}
+
+class RevocationWrite {
+public:
+    FakeRequest* request;
+};
+
+void RevocationWriteEnd::operator()(RevocationWrite* write) const noexcept {
+    delete write;
+}
+
+RevocationStart start_revocation(ngx_http_request_t* r, std::string_view request) noexcept {
+    FakeRequest& fake = FakeRequest::of(r);
+    fake.done.push_back("write " + std::string(request));
+    fake.fetch_ended = false;
+    return {new RevocationWrite{&fake}, ngx_null_string};
+}
+
+bool revocation_ended(const RevocationWrite& write) noexcept {
+    return write.request->fetch_ended;
+}
+
+RevocationResult revocation_result(ngx_http_request_t* r, const RevocationWrite& write) noexcept {
+    static_cast<void>(r);
+    const std::string& why = write.request->write_failure;
+    return {why.empty(), true, why == "is full", str(why)};
+}
+
+RevocationAnswer ask_revocation(ngx_http_request_t* r, std::string_view request) noexcept {
+    FakeRequest& fake = FakeRequest::of(r);
+    fake.done.push_back("ask " + std::string(request));
+    return {fake.write_failure.empty(), false, true, str(fake.write_failure)};
 }
 
 FetchStart start_fetch(ngx_http_request_t* r, const FetchRequest& request) noexcept {
@@ -161,5 +198,11 @@ bool fetch_ended(const ngx_http_request_t* subrequest) noexcept {
 FetchedResponse fetched_response(ngx_http_request_t* subrequest) noexcept {
     return {true, ngx_null_string, 200, str("content-type: text/plain\r\n"), str(FakeRequest::of(subrequest).fetched)};
 }
+
+bool counts() noexcept {
+    return false;
+}
+
+void count_lua(const LuaRunCount&) noexcept {}
 
 }  // namespace ngx
