@@ -328,4 +328,27 @@ ngx_int_t judge_subrequest(ngx_http_request_t* r) noexcept {
     return rc;
 }
 
+ngx_int_t deny(ngx_http_request_t* r, Denied&& denied) {
+    RequestState& state = RequestState::of(r);
+    state.refuse(r, denied.denial.reason, denied.denial.message);
+    state.judging = std::make_unique<Judging>();
+    state.judging->config = &location_config(r);
+    state.judging->denied = std::move(denied);
+    return deny_further(r);
+}
+
+bool is_being_denied(ngx_http_request_t* r) noexcept {
+    const RequestState* state = RequestState::find(r);
+    return state != nullptr && state->judging != nullptr && state->judging->denied;
+}
+
+ngx_int_t deny_further(ngx_http_request_t* r) {
+    RequestState& state = RequestState::of(r);
+    const ngx_int_t rc = answer_denial(r, state);
+    if (rc != NGX_AGAIN && rc != NGX_DONE) {
+        state.judging.reset();
+    }
+    return rc;
+}
+
 }  // namespace ngx

@@ -267,11 +267,11 @@ char* set_lua_limit(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     return NGX_CONF_OK;
 }
 
-char* set_handler(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
+char* set_handler(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     LocationConfig& config = location_config(conf);
     config.handler = words(cf)[1];
     config.handler_origin = make_in_pool<Origin>(cf->pool, Origin::here(cf));
-    return set_content(cf, cmd, config, handle_content);
+    return set_content(cf, config, Content::handler, handle_content);
 }
 
 using Setter = char* (*)(ngx_conf_t*, ngx_command_t*, void*);
