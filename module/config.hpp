@@ -100,6 +100,9 @@ struct LuaBinding {
     std::string path;
 };
 
+/// What makes the content of a location, where it is one of ours: a directive each.
+enum class Content : std::uint8_t { none, handler, status, logout, refresh, revoke, introspect, revocations, jwks, discovery };
+
 /// http{} alone.
 struct MainConfig {
     LuaLimits* lua_limits;
@@ -198,7 +201,9 @@ struct LocationConfig {
     ngx_str_t handler;
     Origin* handler_origin;
     ngx_flag_t close_on_expiry;
-    ngx_str_t content;  // name of the directive that makes the content, where it is one of ours
+    Content content;
+    Origin* content_origin;
+    bool refresh_rotates;
     StatusFormat status_format;
     Publication* publication;  // of jwt_jwks or jwt_discovery; not inherited
 };
