@@ -93,7 +93,7 @@ inline constexpr std::size_t max_label = 128;
 /// revocations the longest `expires` and the widest `before` stay. Commutative and idempotent.
 [[nodiscard]] Record merged(const Record& one, const Record& other);
 
-/// One local change.
+/// One local change. A target of any issuer's revokes whoever issued it, and unrevokes every record of that name.
 struct Change {
     Target target;
     std::optional<Time> expires{};  // the token's `exp` and what keeps it alive beyond (leeway); nothing: never
@@ -131,26 +131,16 @@ using StoreResult = tl::expected<T, StoreFailure>;
 /// All that one token is looked up by. Made once for each token, cheap to copy and keep: what a cache of verified
 /// tokens stores beside them.
 struct Fingerprint {
-    Id token{};
-    Id family{};
-    Id subject{};
-    Id key{};
-    Id all{};
-    bool has_token = false;
-    bool has_family = false;
-    bool has_subject = false;
-    bool has_key = false;
-    bool has_all = false;
-    /// In milliseconds since 1970; the earliest time there is where the token does not say: it counts as issued before
-    /// any moment.
+    std::array<Id, 5> ids{};  // token, family, subject, key, all; of zeros where the token has none
+    /// In milliseconds since 1970. A token that does not say counts as issued before any moment.
     std::int64_t issued_at = INT64_MIN;
 };
 
-/// `kid`: of the key that verified the token.
+/// `kid`: of the key that verified the token. `subject_claim`: where its subject is, a string or other JSON.
 [[nodiscard]] Fingerprint fingerprint(json::Value payload, std::optional<std::string_view> kid,
-                                      std::string_view signing_input);
-[[nodiscard]] Fingerprint fingerprint(const AuthenticToken& token);
-/// To ask for one record alone: what revokes that target, of any kind but `before`.
+                                      std::string_view signing_input, std::string_view subject_claim = "sub");
+[[nodiscard]] Fingerprint fingerprint(const AuthenticToken& token, std::string_view subject_claim = "sub");
+/// To ask for one target alone. One of any issuer's is revoked where some issuer's is.
 [[nodiscard]] Fingerprint fingerprint(const Target& target);
 
 enum class Verdict : std::uint8_t {

@@ -52,14 +52,21 @@ public:
     [[nodiscard]] json::Value payload() const noexcept { return token_.payload(); }
     [[nodiscard]] Algorithm algorithm() const noexcept { return algorithm_; }
     [[nodiscard]] std::string_view text() const noexcept { return token_.text(); }
+    [[nodiscard]] std::string_view signing_input() const noexcept { return token_.signing_input(); }
+    /// Of the key that verified it, also where the header names none; nothing where neither has one.
+    [[nodiscard]] std::optional<std::string_view> kid() const noexcept {
+        const auto named = header().member("kid");
+        return named ? named->string() : kid_ ? std::optional<std::string_view>(*kid_) : std::nullopt;
+    }
 
 private:
     friend class Verifier;
-    AuthenticToken(UnverifiedToken&& token, Algorithm algorithm) noexcept
-        : token_(std::move(token)), algorithm_(algorithm) {}
+    AuthenticToken(UnverifiedToken&& token, Algorithm algorithm, std::optional<std::string>&& kid) noexcept
+        : token_(std::move(token)), algorithm_(algorithm), kid_(std::move(kid)) {}
 
     UnverifiedToken token_;
     Algorithm algorithm_;
+    std::optional<std::string> kid_;  // of the key, where the header names none
 };
 
 /// A token that passed every check of the core: holding one is the proof. Only Verifier makes one.
