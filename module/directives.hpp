@@ -45,5 +45,10 @@ namespace ngx {
 char* set_required(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_secret_key(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_key_file(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_revocation_sync(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_revocation_max_staleness(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+
+/// jwt_revocation_max_staleness of a location.
+[[nodiscard]] char* merge_replication(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev);
 
 }  // namespace ngx

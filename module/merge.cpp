@@ -406,7 +406,7 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     merge_texts(conf, prev);
     merge_values(cf, conf, prev);
     merge_algorithms(cf, conf, prev);
-    if (merge_lua(cf, conf, prev) != NGX_CONF_OK) {
+    if (merge_lua(cf, conf, prev) != NGX_CONF_OK || merge_replication(cf, conf, prev) != NGX_CONF_OK) {
         return failed();
     }
     conf.policy = make_policy(cf, conf);

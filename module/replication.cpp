@@ -1,0 +1,305 @@
+#include "replication.hpp"
+
+#include <algorithm>
+#include <array>
+#include <type_traits>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "../core/base64url.hpp"
+#include "../core/random.hpp"
+#include "guard.hpp"
+#include "worker.hpp"
+
+namespace ngx {
+
+using jwt::revocation::Replica;
+using jwt::revocation::StoreResult;
+using jwt::revocation::Work;
+using jwt::revocation::WorkResult;
+
+namespace {
+
+constexpr ngx_msec_t try_every = 250;  // for the lock
+constexpr ngx_msec_t pause_time = 100;
+constexpr ngx_msec_t store_pause = 1000;  // when it failed
+constexpr ngx_msec_t first_delay = 100;
+constexpr ngx_msec_t longest_delay = 2000;
+constexpr ngx_msec_t log_every = 60'000;
+
+std::int64_t milliseconds(jwt::Time time) noexcept {
+    return time.time_since_epoch().count();
+}
+
+/// All nodes lose Redis at the same time, and must not come back at the same time.
+ngx_msec_t jittered(ngx_msec_t delay) noexcept {
+    return delay / 2 + static_cast<ngx_msec_t>(ngx_random()) % (delay / 2 + 1);
+}
+
+template <class Number>
+void raise(std::atomic<Number>& to, Number value) noexcept {
+    Number known = to.load(std::memory_order_relaxed);
+    while (known < value && !to.compare_exchange_weak(known, value, std::memory_order_relaxed)) {
+    }
+}
+
+}  // namespace
+
+ReplicationConfig::~ReplicationConfig() {
+    ngx_explicit_memzero(options.password.data(), options.password.size());
+}
+
+bool too_stale(const MainConfig& main, const LocationConfig& config) noexcept {
+    if (main.replication == nullptr || config.max_staleness == nullptr || !config.max_staleness->closes) {
+        return false;
+    }
+    const std::int64_t current_at = main.replication->state()->current_at.load(std::memory_order_relaxed);
+    return milliseconds(now()) - current_at > std::int64_t{config.max_staleness->seconds} * 1000;
+}
+
+bool ProcessLock::try_take() noexcept {
+    if (file_ == -1) {
+        file_ = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+    }
+    return file_ != -1 && flock(file_, LOCK_EX | LOCK_NB) == 0;
+}
+
+void ProcessLock::release() noexcept {
+    if (file_ != -1) {
+        close(file_);
+        file_ = -1;
+    }
+}
+
+void SeldomLog::write(ngx_uint_t level, std::string_view text) noexcept {
+    if (!last_ || ngx_current_msec - *last_ >= log_every) {
+        last_ = ngx_current_msec;
+        ngx::log(ngx_cycle->log, level, text);
+    }
+}
+
+Replication::Replication(const ReplicationConfig& config, jwt::revocation::Store& store, const std::string& folder)
+    : config_(config),
+      state_(*config.state()),
+      store_(store),
+      replica_(config.options, jwt::base64url::encode(jwt::random_bytes(16))),
+      lock_(folder + "/replication.lock"),
+      delay_(first_delay) {
+    timer_.handler = on_timer;
+    timer_.data = this;
+    timer_.log = ngx_cycle->log;
+    timer_.cancelable = 1;
+    schedule(1);
+}
+
+Replication::~Replication() {
+    end();
+}
+
+void Replication::schedule(ngx_msec_t delay) noexcept {
+    ngx_add_timer(&timer_, delay);
+}
+
+void Replication::on_timer(ngx_event_t* event) noexcept {
+    auto* self = static_cast<Replication*>(event->data);
+    const bool acted = guarded(ngx_cycle->log, false, [self] {
+        self->act();
+        return true;
+    });
+    if (!acted) {
+        self->schedule(store_pause);
+    }
+}
+
+void Replication::act() {
+    if (ngx_exiting != 0) {
+        end();
+        return;
+    }
+    switch (role_) {
+        case Role::standing_by:
+            stand_by();
+            break;
+        case Role::away:
+            connect();
+            break;
+        case Role::connected:
+            role_ = Role::exchanging;
+            replica_.connected();
+            [[fallthrough]];
+        case Role::exchanging:
+            step();
+            break;
+        case Role::connecting:
+        case Role::ended:
+            break;
+    }
+}
+
+/// Another process holds the connection, of this nginx or, during an upgrade, of another, whose shared memory is not
+/// ours: the store tells how it does.
+void Replication::stand_by() {
+    if (milliseconds(now()) - state_.current_at.load() > 2 * std::int64_t{store_pause}) {
+        if (const auto kept = store_.position()) {
+            if (const auto time = jwt::revocation::current_at(*kept)) {
+                raise(state_.current_at, milliseconds(*time));
+            }
+        }
+    }
+    if (!lock_.try_take()) {
+        schedule(try_every);
+        return;
+    }
+    state_.connected_by = ngx_pid;
+    role_ = Role::away;
+    connect();
+}
+
+void Replication::connect() {
+    if (task_ && task_->waiting()) {  // of the connection before: what it brings belongs to the state that it began in
+        schedule(pause_time);
+        return;
+    }
+    role_ = Role::connecting;
+    const ngx_addr_t& address = config_.addresses[next_address_++ % config_.addresses.size()];
+    auto connection = RedisConnection::open(address, *this);
+    if (!connection) {
+        closed(connection.error());
+        return;
+    }
+    connection_ = std::move(*connection);
+}
+
+void Replication::connected() noexcept {
+    state_.connections.fetch_add(1, std::memory_order_relaxed);
+    state_.link = ReplicationState::Link::exchanging;
+    role_ = Role::connected;
+    schedule(1);
+}
+
+tl::expected<void, std::string> Replication::replied(const jwt::redis::Reply& reply) {
+    auto taken = replica_.answered(reply, now());
+    if (taken) {
+        step();
+    }
+    return taken;
+}
+
+void Replication::closed(std::string_view why) noexcept {
+    connection_.reset();
+    if (timer_.timer_set != 0) {
+        ngx_del_timer(&timer_);
+    }
+    if (ngx_exiting != 0) {
+        end();
+        return;
+    }
+    role_ = Role::away;
+    state_.link = ReplicationState::Link::down;
+    state_.failures.fetch_add(1, std::memory_order_relaxed);
+    schedule(jittered(delay_));
+    delay_ = std::min(delay_ * 2, longest_delay);
+    told_of_failure_ = true;
+    static_cast<void>(guarded(ngx_cycle->log, false, [&] {
+        const std::int64_t known = state_.current_at.load();
+        const std::string age = known == 0
+                                    ? "never known"
+                                    : "known as of " + std::to_string((milliseconds(now()) - known) / 1000) + " s ago";
+        failures_.write(NGX_LOG_ERR, "jwt: Redis at " + config_.shown + ": " + std::string(why) +
+                                         "; revocations of other nodes are " + age +
+                                         ", those of this node are kept until Redis is back");
+        return true;
+    }));
+}
+
+void Replication::step() {
+    publish();
+    Replica::Step step = replica_.next(now());
+    if (auto* send = std::get_if<Replica::Send>(&step)) {
+        connection_->send(std::move(send->bytes));
+    } else if (auto* work = std::get_if<Work>(&step)) {
+        start(std::move(*work));
+    } else {
+        schedule(pause_time);
+    }
+}
+
+void Replication::start(Work work) {
+    // The thread pool ends before the worker does, and with it all that uses the store.
+    auto posted = Task::post(
+        [store = &store_, work = std::move(work)]() noexcept {
+            return guarded(ngx_cycle->log,
+                           StoreResult<WorkResult>(tl::make_unexpected(jwt::revocation::StoreFailure{
+                               jwt::revocation::StoreError::unavailable, "has no memory"})),
+                           [&] { return perform(*store, work); });
+        },
+        [this](StoreResult<WorkResult> result) noexcept {
+            const bool went_on = guarded(ngx_cycle->log, false, [&] {
+                worked(std::move(result));
+                return true;
+            });
+            if (!went_on && role_ != Role::ended) {
+                schedule(store_pause);
+            }
+        });
+    if (!posted) {
+        schedule(pause_time);  // the queue is full: asked again, the replica gives the same work
+        return;
+    }
+    task_ = std::move(*posted);
+}
+
+void Replication::worked(StoreResult<WorkResult> result) {
+    if (!result) {
+        store_failures_.write(NGX_LOG_ERR,
+                              "jwt: revocations of other nodes wait: the revocation store " + result.error().message);
+    } else {
+        state_.queue.store(result->queue, std::memory_order_relaxed);
+        replica_.worked(std::move(*result));
+    }
+    if (role_ == Role::exchanging && connection_ != nullptr) {
+        result ? step() : schedule(store_pause);
+    }
+}
+
+/// Counts go on from those of the processes before.
+void Replication::publish() {
+    const Replica::Counters& counters = replica_.counters();
+    const auto add = [](std::atomic<std::uint64_t>& to, std::uint64_t& told, std::uint64_t count) {
+        to.fetch_add(count - std::exchange(told, count), std::memory_order_relaxed);
+    };
+    add(state_.received, published_.received, counters.received);
+    add(state_.sent, published_.sent, counters.sent);
+    add(state_.skipped, published_.skipped, counters.skipped);
+    add(state_.exchanges, published_.exchanges, counters.exchanges);
+    if (const std::string complaint = replica_.take_complaint(); !complaint.empty()) {
+        complaints_.write(NGX_LOG_WARN, "jwt: Redis at " + config_.shown + ": " + complaint);
+    }
+    state_.link = replica_.exchanges_all() ? ReplicationState::Link::exchanging : state_.link.load();
+    if (std::exchange(published_.rounds, counters.rounds) == counters.rounds) {
+        return;
+    }
+    state_.current_at.store(milliseconds(*replica_.current_at()), std::memory_order_relaxed);
+    state_.link = ReplicationState::Link::current;
+    delay_ = first_delay;
+    if (std::exchange(told_of_failure_, false)) {
+        log(ngx_cycle->log, NGX_LOG_NOTICE, "jwt: revocations are exchanged with Redis at ", config_.shown);
+    }
+}
+
+void Replication::end() noexcept {
+    if (timer_.timer_set != 0) {
+        ngx_del_timer(&timer_);
+    }
+    connection_.reset();
+    if (state_.connected_by == ngx_pid) {
+        state_.link = ReplicationState::Link::down;
+        state_.connected_by = 0;
+    }
+    role_ = Role::ended;
+    lock_.release();
+}
+
+}  // namespace ngx

@@ -1,0 +1,124 @@
+#pragma once
+
+#include "ngx.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "../core/revocation_sync.hpp"
+#include "config.hpp"
+#include "redis_connection.hpp"
+#include "task.hpp"
+
+// The revocations of many nodes, through Redis: jwt_revocation_sync.
+
+namespace ngx {
+
+/// What one process of a node, which is connected, tells all others in shared memory.
+struct ReplicationState {
+    enum class Link : std::uint32_t { down, exchanging, current };
+
+    std::atomic<ngx_pid_t> connected_by{0};  // process; 0: none
+    std::atomic<Link> link{Link::down};
+    std::atomic<std::int64_t> current_at{0};    // ms since 1970 when all was known that Redis knew; 0: never
+    std::atomic<std::uint64_t> queue{0};        // local changes that Redis does not have yet
+    std::atomic<std::uint64_t> received{0};     // changes of other nodes and applications
+    std::atomic<std::uint64_t> sent{0};         // local changes
+    std::atomic<std::uint64_t> skipped{0};      // entries and fields that could not be read
+    std::atomic<std::uint64_t> exchanges{0};    // of everything
+    std::atomic<std::uint64_t> connections{0};  // that were made
+    std::atomic<std::uint64_t> failures{0};     // of connections, made or not
+};
+
+/// `jwt_revocation_sync`.
+struct ReplicationConfig {
+    jwt::revocation::Replica::Options options;
+    std::vector<ngx_addr_t> addresses;  // of one name: tried in turn
+    std::string shown;                  // the URL without user and password
+    ngx_shm_zone_t* zone = nullptr;
+    Origin origin;
+
+    ~ReplicationConfig();
+    /// Null before shared memory is made.
+    [[nodiscard]] ReplicationState* state() const noexcept { return static_cast<ReplicationState*>(zone->data); }
+};
+
+/// Whether what this node knows of other nodes is older than `jwt_revocation_max_staleness` where that closes.
+[[nodiscard]] bool too_stale(const MainConfig& main, const LocationConfig& config) noexcept;
+
+/// A lock between the processes of a machine, on a file. It ends with its process, however that ends.
+class ProcessLock {
+public:
+    explicit ProcessLock(std::string path) noexcept : path_(std::move(path)) {}
+    ~ProcessLock() { release(); }
+    ProcessLock(const ProcessLock&) = delete;
+    ProcessLock& operator=(const ProcessLock&) = delete;
+
+    /// False where another process has it, or the file cannot be had; does not wait.
+    [[nodiscard]] bool try_take() noexcept;
+    void release() noexcept;
+
+private:
+    std::string path_;
+    int file_ = -1;
+};
+
+/// At most one line a minute.
+class SeldomLog {
+public:
+    void write(ngx_uint_t level, std::string_view text) noexcept;
+
+private:
+    std::optional<ngx_msec_t> last_;
+};
+
+/// A worker's part: one process of a machine holds the connection, the others wait to take over.
+class Replication final : RedisConnection::Listener {
+public:
+    /// `config` and `store` outlive it. `folder`: of the store.
+    Replication(const ReplicationConfig& config, jwt::revocation::Store& store, const std::string& folder);
+    ~Replication();
+    Replication(const Replication&) = delete;
+    Replication& operator=(const Replication&) = delete;
+
+private:
+    enum class Role : std::uint8_t { standing_by, away, connecting, connected, exchanging, ended };
+
+    void connected() noexcept override;
+    [[nodiscard]] tl::expected<void, std::string> replied(const jwt::redis::Reply& reply) override;
+    void closed(std::string_view why) noexcept override;
+
+    static void on_timer(ngx_event_t* event) noexcept;
+    void act();
+    void stand_by();
+    void connect();
+    void step();
+    void start(jwt::revocation::Work work);
+    void worked(jwt::revocation::StoreResult<jwt::revocation::WorkResult> result);
+    void publish();
+    void end() noexcept;
+    void schedule(ngx_msec_t delay) noexcept;
+
+    const ReplicationConfig& config_;
+    ReplicationState& state_;
+    jwt::revocation::Store& store_;
+    jwt::revocation::Replica replica_;
+    jwt::revocation::Replica::Counters published_;
+    ProcessLock lock_;
+    Role role_ = Role::standing_by;
+    std::unique_ptr<RedisConnection> connection_;
+    std::size_t next_address_ = 0;
+    ngx_msec_t delay_;
+    ngx_event_t timer_{};
+    std::optional<Task> task_;
+    bool told_of_failure_ = false;
+    SeldomLog failures_;
+    SeldomLog store_failures_;
+    SeldomLog complaints_;
+};
+
+}  // namespace ngx
