@@ -14,6 +14,8 @@ constexpr std::int64_t max_number = (std::int64_t{1} << 53) - 1;  // scripts cou
 constexpr std::size_t max_name = 4096;
 /// An application knows a token's `exp`, and not by how much a location's leeway prolongs its life.
 constexpr std::chrono::hours margin{1};
+/// As long as a node keeps its own.
+constexpr std::chrono::hours tombstone_life{24 * 30};
 
 std::optional<std::int64_t> number(std::string_view text) noexcept {
     std::int64_t value = 0;
@@ -183,8 +185,11 @@ tl::expected<Record, std::string> record_of_application(Fields fields, std::int6
     if (!fields.empty()) {
         return tl::make_unexpected("nobody knows its field " + label(fields.begin()->first));
     }
+    const Time written{std::chrono::milliseconds(milliseconds)};
     if (*expires) {
         record.expires = **expires + margin;
+    } else if (record.removed) {
+        record.expires = written + tombstone_life;
     }
     record.before = *before;
     record.id = id(Target{*kind, std::string(name), record.issuer});
