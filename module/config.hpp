@@ -97,6 +97,8 @@ struct MainConfig {
     struct ReplicationConfig* replication;  // null without jwt_revocation_sync
     ngx_array_t variables;  // ngx_uint_t: indices of our variables, whose values end when a request is judged anew
     struct LuaFiles* lua;   // what is to be loaded
+    struct RevocationConfig* revocation;
+    time_t longest_leeway;  // of all locations
 };
 
 struct LuaFileSpec {
@@ -169,6 +171,8 @@ struct LocationConfig {
 
     ngx_array_t* exempt_methods;  // ngx_str_t; "preflight" has its own meaning
     ngx_str_t realm;
+
+    ngx_uint_t revocation_checks;  // RevocationChecks
 
     ngx_str_t lua_file;
     ngx_str_t lua_path;

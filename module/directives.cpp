@@ -380,6 +380,7 @@ ngx_command_t directives[] = {
     in_locations("jwt_exempt_methods", NGX_CONF_1MORE, guarded_setter<set_methods>,
                  offsetof(LocationConfig, exempt_methods)),
     in_locations("jwt_realm", NGX_CONF_TAKE1, guarded_setter<set_realm>, offsetof(LocationConfig, realm)),
+    in_locations("jwt_revocation_checks", NGX_CONF_1MORE, guarded_setter<set_revocation_checks>),
     in_locations("jwt_lua_file", NGX_CONF_TAKE1, guarded_setter<set_lua_file>),
     in_locations("jwt_lua_path", NGX_CONF_TAKE1, guarded_setter<set_lua_path>),
     in_locations("jwt_handler", NGX_CONF_TAKE1, guarded_setter<set_handler>, 0, NGX_HTTP_LOC_CONF),
@@ -387,6 +388,8 @@ ngx_command_t directives[] = {
     {ngx_string("jwt_revocation_sync"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE12, guarded_setter<set_revocation_sync>,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
     {ngx_string("jwt_lua_limit"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, guarded_setter<set_lua_limit>,
+     NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
+    {ngx_string("jwt_revocation_store"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE12, guarded_setter<set_revocation_store>,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
     ngx_null_command,
 };

@@ -42,6 +42,8 @@ namespace ngx {
 /// Adds one place to search for tokens; an error sentence where that is none or comes twice.
 [[nodiscard]] std::optional<std::string> add_location(TokenLocations& locations, std::string_view text);
 
+char* set_revocation_store(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_revocation_checks(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_required(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_secret_key(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_key_file(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
@@ -50,5 +52,8 @@ char* set_revocation_max_staleness(ngx_conf_t* cf, ngx_command_t* cmd, void* con
 
 /// jwt_revocation_max_staleness of a location.
 [[nodiscard]] char* merge_replication(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev);
+
+// What merge.cpp does with the directives of a file of their own.
+void merge_revocation(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) noexcept;
 
 }  // namespace ngx

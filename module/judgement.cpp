@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "guard.hpp"
+#include "revocation.hpp"
 #include "worker.hpp"
 
 namespace ngx {
@@ -37,6 +38,23 @@ Judgement without_result(NoResult why) {
     return why == NoResult::waiting ? Judgement(Waiting{}) : Judgement(Failed{});
 }
 
+/// Asks the revocation store. Nothing where the token was not revoked.
+std::optional<Judgement> ask_store(const Requirement& requirement, const Judging& judging, Accepted& candidate) {
+    using jwt::revocation::Verdict;
+    if (!requirement.check_revocation || !is_checked(*judging.config, candidate.token.payload())) {
+        return std::nullopt;
+    }
+    switch (revocation_of(*judging.config, candidate.token)) {
+        case Verdict::live:
+            break;
+        case Verdict::revoked:
+            return denied(jwt::Reason::revoked, "Token has been revoked", std::move(candidate.token));
+        case Verdict::unavailable:
+            return denied(jwt::Reason::unavailable, "Token cannot be verified now", std::move(candidate.token));
+    }
+    return std::nullopt;
+}
+
 /// The hooks that decide, in the seeds' order. Nothing where all of them agree.
 std::optional<Judgement> ask_hooks(ngx_http_request_t* r, const Requirement& requirement, Judging& judging,
                                    Accepted& candidate) {
@@ -49,7 +67,7 @@ std::optional<Judgement> ask_hooks(ngx_http_request_t* r, const Requirement& req
     LuaHost& lua = *worker().lua;
     const jwt::json::Value header = candidate.token.header();
     const jwt::json::Value payload = candidate.token.payload();
-    if (judging.step == Step::token_in_blocklist && requirement.check_revocation &&
+    if (judging.step == Step::token_in_blocklist && requirement.check_revocation && is_checked(config, payload) &&
         file.has(Hook::token_in_blocklist)) {
         const auto revoked = lua.decide(judging.run, r, file, Hook::token_in_blocklist, header, payload);
         if (!revoked) {
@@ -155,6 +173,9 @@ Judgement judge(ngx_http_request_t* r, const Requirement& requirement, Judging& 
         }
     }
     Accepted& candidate = std::get<Accepted>(judging.token);
+    if (auto ended = ask_store(requirement, judging, candidate)) {
+        return std::move(*ended);
+    }
     if (auto ended = ask_hooks(r, requirement, judging, candidate)) {
         return std::move(*ended);
     }

@@ -406,6 +406,7 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     merge_texts(conf, prev);
     merge_values(cf, conf, prev);
     merge_algorithms(cf, conf, prev);
+    merge_revocation(cf, conf, prev);
     if (merge_lua(cf, conf, prev) != NGX_CONF_OK || merge_replication(cf, conf, prev) != NGX_CONF_OK) {
         return failed();
     }
@@ -451,6 +452,7 @@ void* create_location_config(ngx_conf_t* cf) noexcept {
     config->decode_issuer = no_words();
     config->encode_audience = no_words();
     config->algorithm = NGX_CONF_UNSET_UINT;
+    config->revocation_checks = NGX_CONF_UNSET_UINT;
     return config;
 }
 
