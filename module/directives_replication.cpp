@@ -178,6 +178,22 @@ char* set_revocation_max_staleness(ngx_conf_t* cf, ngx_command_t* cmd, void* con
     return NGX_CONF_OK;
 }
 
+char* finish_replication(ngx_conf_t* cf) noexcept {
+    return guarded(cf->log, failed(), [&]() -> char* {
+        auto& main = *static_cast<MainConfig*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_jwt_module));
+        if (main.replication == nullptr) {
+            return NGX_CONF_OK;
+        }
+        if (main.revocation == nullptr) {
+            return config_error(cf, main.replication->origin,
+                                "jwt_revocation_sync exchanges what the revocation store holds, and there is none: "
+                                "write jwt_revocation_store");
+        }
+        main.revocation->store.outbox = true;
+        return NGX_CONF_OK;
+    });
+}
+
 char* merge_replication(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     if (conf.max_staleness == nullptr) {
         conf.max_staleness = prev.max_staleness;

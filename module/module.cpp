@@ -4,6 +4,7 @@
 
 #include "access.hpp"
 #include "config.hpp"
+#include "replication.hpp"
 #include "revocation.hpp"
 #include "sliding.hpp"
 #include "variables.hpp"
@@ -42,7 +43,7 @@ ngx_int_t finish_configuration(ngx_conf_t* cf) noexcept {
         config->lua->checker.reset();  // workers have hosts of their own
         config->lua->sources.close();
     }
-    if (finish_revocation(cf) != NGX_CONF_OK) {
+    if (finish_revocation(cf) != NGX_CONF_OK || finish_replication(cf) != NGX_CONF_OK) {
         return NGX_ERROR;
     }
     if (add_handler(cf, NGX_HTTP_PREACCESS_PHASE, judge_subrequest) != NGX_OK) {

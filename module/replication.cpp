@@ -51,17 +51,9 @@ ReplicationConfig::~ReplicationConfig() {
     ngx_explicit_memzero(options.password.data(), options.password.size());
 }
 
-bool too_stale(const MainConfig& main, const LocationConfig& config) noexcept {
-    if (main.replication == nullptr || config.max_staleness == nullptr || !config.max_staleness->closes) {
-        return false;
-    }
-    const std::int64_t current_at = main.replication->state()->current_at.load(std::memory_order_relaxed);
-    return milliseconds(now()) - current_at > std::int64_t{config.max_staleness->seconds} * 1000;
-}
-
 bool ProcessLock::try_take() noexcept {
     if (file_ == -1) {
-        file_ = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+        file_ = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
     }
     return file_ != -1 && flock(file_, LOCK_EX | LOCK_NB) == 0;
 }
@@ -80,12 +72,12 @@ void SeldomLog::write(ngx_uint_t level, std::string_view text) noexcept {
     }
 }
 
-Replication::Replication(const ReplicationConfig& config, jwt::revocation::Store& store, const std::string& folder)
+Replication::Replication(const ReplicationConfig& config, const Revocations& revocations, const std::string& folder)
     : config_(config),
       state_(*config.state()),
-      store_(store),
+      revocations_(revocations),
       replica_(config.options, jwt::base64url::encode(jwt::random_bytes(16))),
-      lock_(folder + "/replication.lock"),
+      lock_(folder + "/data.mdb"),
       delay_(first_delay) {
     timer_.handler = on_timer;
     timer_.data = this;
@@ -96,6 +88,14 @@ Replication::Replication(const ReplicationConfig& config, jwt::revocation::Store
 
 Replication::~Replication() {
     end();
+}
+
+bool Replication::too_stale(const LocationConfig& config) const noexcept {
+    if (config.max_staleness == nullptr || !config.max_staleness->closes) {
+        return false;
+    }
+    const std::int64_t age = milliseconds(now()) - state_.current_at.load(std::memory_order_relaxed);
+    return age > std::int64_t{config.max_staleness->seconds} * 1000;
 }
 
 void Replication::schedule(ngx_msec_t delay) noexcept {
@@ -141,14 +141,15 @@ void Replication::act() {
 /// Another process holds the connection, of this nginx or, during an upgrade, of another, whose shared memory is not
 /// ours: the store tells how it does.
 void Replication::stand_by() {
-    if (milliseconds(now()) - state_.current_at.load() > 2 * std::int64_t{store_pause}) {
-        if (const auto kept = store_.position()) {
+    const auto store = revocations_.store();
+    if (store != nullptr && milliseconds(now()) - state_.current_at.load() > 2 * std::int64_t{store_pause}) {
+        if (const auto kept = store->position()) {
             if (const auto time = jwt::revocation::current_at(*kept)) {
                 raise(state_.current_at, milliseconds(*time));
             }
         }
     }
-    if (!lock_.try_take()) {
+    if (store == nullptr || !lock_.try_take()) {
         schedule(try_every);
         return;
     }
@@ -227,9 +228,13 @@ void Replication::step() {
 }
 
 void Replication::start(Work work) {
-    // The thread pool ends before the worker does, and with it all that uses the store.
+    auto store = revocations_.store();
+    if (store == nullptr) {
+        schedule(store_pause);
+        return;
+    }
     auto posted = Task::post(
-        [store = &store_, work = std::move(work)]() noexcept {
+        [store = std::move(store), work = std::move(work)]() noexcept {
             return guarded(ngx_cycle->log,
                            StoreResult<WorkResult>(tl::make_unexpected(jwt::revocation::StoreFailure{
                                jwt::revocation::StoreError::unavailable, "has no memory"})),

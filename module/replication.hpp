@@ -12,6 +12,7 @@
 #include "../core/revocation_sync.hpp"
 #include "config.hpp"
 #include "redis_connection.hpp"
+#include "revocation.hpp"
 #include "task.hpp"
 
 // The revocations of many nodes, through Redis: jwt_revocation_sync.
@@ -47,10 +48,11 @@ struct ReplicationConfig {
     [[nodiscard]] ReplicationState* state() const noexcept { return static_cast<ReplicationState*>(zone->data); }
 };
 
-/// Whether what this node knows of other nodes is older than `jwt_revocation_max_staleness` where that closes.
-[[nodiscard]] bool too_stale(const MainConfig& main, const LocationConfig& config) noexcept;
+/// Finds mistakes of jwt_revocation_sync once the configuration is read, and has the store keep what is to be sent.
+/// NGX_CONF_OK or NGX_CONF_ERROR.
+[[nodiscard]] char* finish_replication(ngx_conf_t* cf) noexcept;
 
-/// A lock between the processes of a machine, on a file. It ends with its process, however that ends.
+/// A lock between the processes of a machine, on a file that is there. It ends with its process, however that ends.
 class ProcessLock {
 public:
     explicit ProcessLock(std::string path) noexcept : path_(std::move(path)) {}
@@ -58,7 +60,7 @@ public:
     ProcessLock(const ProcessLock&) = delete;
     ProcessLock& operator=(const ProcessLock&) = delete;
 
-    /// False where another process has it, or the file cannot be had; does not wait.
+    /// False where another process has it, or there is no such file; does not wait.
     [[nodiscard]] bool try_take() noexcept;
     void release() noexcept;
 
@@ -79,11 +81,14 @@ private:
 /// A worker's part: one process of a machine holds the connection, the others wait to take over.
 class Replication final : RedisConnection::Listener {
 public:
-    /// `config` and `store` outlive it. `folder`: of the store.
-    Replication(const ReplicationConfig& config, jwt::revocation::Store& store, const std::string& folder);
+    /// All of them outlive it. `folder`: of the store.
+    Replication(const ReplicationConfig& config, const Revocations& revocations, const std::string& folder);
     ~Replication();
     Replication(const Replication&) = delete;
     Replication& operator=(const Replication&) = delete;
+
+    /// Whether what is known of other nodes is too old for this location.
+    [[nodiscard]] bool too_stale(const LocationConfig& config) const noexcept;
 
 private:
     enum class Role : std::uint8_t { standing_by, away, connecting, connected, exchanging, ended };
@@ -105,7 +110,7 @@ private:
 
     const ReplicationConfig& config_;
     ReplicationState& state_;
-    jwt::revocation::Store& store_;
+    const Revocations& revocations_;
     jwt::revocation::Replica replica_;
     jwt::revocation::Replica::Counters published_;
     ProcessLock lock_;

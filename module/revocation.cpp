@@ -4,6 +4,7 @@
 #include <string>
 
 #include "guard.hpp"
+#include "replication.hpp"
 #include "worker.hpp"
 
 namespace ngx {
@@ -245,7 +246,10 @@ Verdict revocation_of(const LocationConfig& config, const jwt::VerifiedToken& to
     if (revocations == nullptr) {
         return Verdict::live;
     }
-    return revocations->check(jwt::revocation::fingerprint(token.authentic(), config.policy->identity_claim));
+    const Verdict verdict =
+        revocations->check(jwt::revocation::fingerprint(token.authentic(), config.policy->identity_claim));
+    const bool in_doubt = worker().replication != nullptr && worker().replication->too_stale(config);
+    return verdict == Verdict::live && in_doubt ? Verdict::unavailable : verdict;
 }
 
 ngx_int_t status_of(StoreError error) noexcept {

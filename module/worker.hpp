@@ -12,6 +12,7 @@
 #include "../core/key.hpp"
 #include "../core/verifier.hpp"
 #include "lua_host.hpp"
+#include "replication.hpp"
 #include "revocation.hpp"
 
 namespace ngx {
@@ -37,6 +38,7 @@ struct Worker {
     HookKeys hook_keys;
     std::unique_ptr<LuaHost> lua;              // null where no hooks file is configured
     std::unique_ptr<Revocations> revocations;  // null without jwt_revocation_store
+    std::unique_ptr<Replication> replication;  // null without jwt_revocation_sync
 };
 
 /// The worker of this process: made by start_worker, ended by stop_worker. Never null while requests are served.
