@@ -192,6 +192,9 @@ tl::expected<Record, std::string> record_of_application(Fields fields, std::int6
         record.expires = written + tombstone_life;
     }
     record.before = *before;
+    if (!record.before && !record.removed && (*kind == Kind::subject || *kind == Kind::all)) {
+        record.before = written;  // tokens of the next login are good
+    }
     record.id = id(Target{*kind, std::string(name), record.issuer});
     record.name = label(name);
     record.issuer.name = label(record.issuer.name);

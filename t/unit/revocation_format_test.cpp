@@ -148,6 +148,9 @@ TEST(RevocationFormat, EveryKindHasItsField) {
     const Record everywhere = found({"kind", "subject", "sub", "x", "before", "1763769600"});
     EXPECT_EQ(everywhere.before, at(1'763'769'600'000));
     EXPECT_FALSE(everywhere.expires);
+    EXPECT_EQ(found({"kind", "subject", "sub", "x"}).before, at(1'763'769'600'123));
+    EXPECT_EQ(found({"kind", "all"}).before, at(1'763'769'600'123));
+    EXPECT_FALSE(found({"kind", "family", "sid", "x"}).before);
     const Record undone = found({"kind", "subject", "sub", "x", "action", "unrevoke"});
     EXPECT_TRUE(undone.removed);
     EXPECT_EQ(undone.id, everywhere.id);
