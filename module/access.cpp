@@ -302,6 +302,13 @@ ngx_int_t answer_refused(ngx_http_request_t* r) noexcept {
 ngx_int_t settle_request(ngx_http_request_t* r) noexcept {
     if (RequestState* state = RequestState::find(r)) {
         state->let_in(location_config(r));
+        const ngx_int_t watched = guarded(r->connection->log, ngx_int_t{NGX_HTTP_INTERNAL_SERVER_ERROR}, [&] {
+            worker().watches.watch(r, *state);
+            return ngx_int_t{NGX_DECLINED};
+        });
+        if (watched != NGX_DECLINED) {
+            return watched;
+        }
     }
     // An error page keeps the challenge of the refusal that it is shown for.
     if (satisfies_any(r) && r->error_page == 0) {
@@ -317,6 +324,29 @@ ngx_int_t judge_subrequest(ngx_http_request_t* r) noexcept {
     const ngx_int_t rc = guarded_step(r, run);
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         r->error_page = 1;  // no further one: the status of an error page would turn a no into auth_request's yes
+    }
+    return rc;
+}
+
+ngx_int_t deny(ngx_http_request_t* r, Denied&& denied) {
+    RequestState& state = RequestState::of(r);
+    state.refuse(r, denied.denial.reason, denied.denial.message);
+    state.judging = std::make_unique<Judging>();
+    state.judging->config = &location_config(r);
+    state.judging->denied = std::move(denied);
+    return deny_further(r);
+}
+
+bool is_being_denied(ngx_http_request_t* r) noexcept {
+    const RequestState* state = RequestState::find(r);
+    return state != nullptr && state->judging != nullptr && state->judging->denied;
+}
+
+ngx_int_t deny_further(ngx_http_request_t* r) {
+    RequestState& state = RequestState::of(r);
+    const ngx_int_t rc = answer_denial(r, state);
+    if (rc != NGX_AGAIN && rc != NGX_DONE) {
+        state.judging.reset();
     }
     return rc;
 }

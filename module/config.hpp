@@ -13,6 +13,7 @@
 #include "../core/key.hpp"
 #include "../core/policy.hpp"
 #include "lua_host.hpp"
+#include "status.hpp"
 
 namespace ngx {
 
@@ -91,12 +92,16 @@ struct Staleness {
     Origin origin;
 };
 
+/// What makes the content of a location, where it is one of ours: a directive each.
+enum class Content : std::uint8_t { none, handler, status, logout, refresh, revoke, introspect, revocations };
+
 /// http{} alone.
 struct MainConfig {
     LuaLimits* lua_limits;
     struct ReplicationConfig* replication;  // null without jwt_revocation_sync
     ngx_array_t variables;  // ngx_uint_t: indices of our variables, whose values end when a request is judged anew
     struct LuaFiles* lua;   // what is to be loaded
+    struct CountersConfig* counters;  // null where nothing is counted
     struct RevocationConfig* revocation;
     time_t longest_leeway;  // of all locations
 };
@@ -127,6 +132,7 @@ struct CookieConfig {
 /// What `location` blocks say. Plain, as nginx's slot setters need it; requests see it as const.
 struct LocationConfig {
     const Requirement* required;
+    std::uint16_t counted_as;  // a Row of counters.hpp
 
     const TokenLocations* token_locations;
     ngx_str_t header_name;
@@ -180,6 +186,11 @@ struct LocationConfig {
     const LuaBinding* lua;
     ngx_str_t handler;
     Origin* handler_origin;
+    ngx_flag_t close_on_expiry;
+    Content content;
+    Origin* content_origin;
+    bool refresh_rotates;
+    StatusFormat status_format;
 };
 
 [[nodiscard]] inline const LocationConfig& location_config(const ngx_http_request_t* r) noexcept {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "content.hpp"
 #include "guard.hpp"
 #include "handler.hpp"
 #include "text.hpp"
@@ -268,14 +269,9 @@ char* set_lua_limit(ngx_conf_t* cf, ngx_command_t*, void* conf) {
 
 char* set_handler(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     LocationConfig& config = location_config(conf);
-    if (config.handler.data != nullptr) {
-        return is_duplicate();
-    }
     config.handler = words(cf)[1];
     config.handler_origin = make_in_pool<Origin>(cf->pool, Origin::here(cf));
-    auto* core = static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
-    core->handler = handle_content;
-    return NGX_CONF_OK;
+    return set_content(cf, config, Content::handler, handle_content);
 }
 
 using Setter = char* (*)(ngx_conf_t*, ngx_command_t*, void*);
@@ -387,6 +383,9 @@ ngx_command_t directives[] = {
     in_locations("jwt_revocation_max_staleness", NGX_CONF_TAKE12, guarded_setter<set_revocation_max_staleness>),
     {ngx_string("jwt_revocation_sync"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE12, guarded_setter<set_revocation_sync>,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
+    in_locations("jwt_close_on_expiry", NGX_CONF_FLAG, ngx_conf_set_flag_slot,
+                 offsetof(LocationConfig, close_on_expiry)),
+    in_locations("jwt_status", NGX_CONF_NOARGS | NGX_CONF_TAKE1, guarded_setter<set_status>, 0, NGX_HTTP_LOC_CONF),
     {ngx_string("jwt_lua_limit"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, guarded_setter<set_lua_limit>,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
     {ngx_string("jwt_revocation_store"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE12, guarded_setter<set_revocation_store>,

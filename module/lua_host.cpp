@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 
+#include "counters.hpp"
 #include "guard.hpp"
 #include "lua_state.hpp"
 
@@ -159,6 +160,11 @@ void push_token(lua_State* lua, LuaCall& call) {
         set_default(lua, "type", "access");
         set_default(lua, "fresh", nullptr);
     }
+}
+
+void push_additions(lua_State* lua, LuaCall&) {
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::additions));
+    push_json(lua, LuaState::of(lua).nodes.data());
 }
 
 void push_handler(lua_State* lua, LuaCall& call) {
@@ -491,7 +497,14 @@ auto LuaHost::call(LuaRun& run, Start&& start, Take&& take)
 
 tl::expected<void, NoResult> LuaHost::go_on(LuaCall& call) {
     LuaState& state = *call.state;
+    const bool begun = call.thread == nullptr;
+    const bool timed = counts();
+    const auto start = timed ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
     const LuaState::Outcome outcome = state.run(call);
+    if (timed) {
+        count_lua({call.kind == "hook" ? std::optional(call.hook) : std::nullopt, begun,
+                   outcome == LuaState::Outcome::failed, std::chrono::steady_clock::now() - start});
+    }
     if (outcome == LuaState::Outcome::waiting) {
         return tl::make_unexpected(NoResult::waiting);
     }
@@ -583,6 +596,23 @@ tl::expected<std::optional<std::string>, NoResult> LuaHost::decode_key(LuaRun& r
             call.take = take_key;
         },
         [](LuaCall& call) { return std::move(call.text); });
+}
+
+tl::expected<std::string, NoResult> LuaHost::additions(LuaRun& run, ngx_http_request_t* r, const LuaFile& file,
+                                                       jwt::json::Value identity) {
+    return call(
+        run,
+        [&](LuaCall& call) {
+            call.r = r;
+            call.file = file.index;
+            call.kind = "directive";
+            call.name = "jwt_refresh";
+            call.state->nodes.clear();
+            append_nodes(call.state->nodes, identity);
+            call.push = push_additions;
+            call.take = take_user;
+        },
+        [](LuaCall& call) { return call.text.value_or("{}"); });
 }
 
 tl::expected<Answer, NoResult> LuaHost::handle(LuaRun& run, ngx_http_request_t* r, const LuaFile& file,

@@ -38,6 +38,7 @@ enum class LuaSlot : int {
     threads,
     xpcall,
     api,
+    additions,
     libraries,
     library_mark,
     globals_mark,

@@ -1,5 +1,7 @@
 #include "request_state.hpp"
 
+#include "content.hpp"
+#include "counters.hpp"
 #include "guard.hpp"
 #include "judgement.hpp"
 #include "variables.hpp"
@@ -67,6 +69,7 @@ void RequestState::begin(ngx_http_request_t* r) noexcept {
 
 void RequestState::accept(ngx_http_request_t* r, jwt::VerifiedToken&& token, const LocationConfig& config,
                           TokenLocation found_in, std::optional<std::string>&& user) noexcept {
+    count_outcome(config.counted_as, std::nullopt);
     accepted_.emplace(std::move(token));
     config_ = &config;
     let_in_ = false;
@@ -75,11 +78,21 @@ void RequestState::accept(ngx_http_request_t* r, jwt::VerifiedToken&& token, con
     forget_variables(r);
 }
 
+jwt::VerifiedToken RequestState::withdraw(ngx_http_request_t* r) noexcept {
+    jwt::VerifiedToken token = std::move(*accepted_);
+    accepted_.reset();
+    let_in_ = false;
+    user_.reset();
+    forget_variables(r);
+    return token;
+}
+
 std::optional<jwt::json::Value> RequestState::identity() const noexcept {
     return accepted_ ? accepted_->payload().member(config_->policy->identity_claim) : std::nullopt;
 }
 
 void RequestState::refuse(ngx_http_request_t* r, jwt::Reason reason, std::string_view message) noexcept {
+    count_outcome(location_config(r).counted_as, reason);
     refused_ = reason;
     message_ = message;
     forget_variables(r);

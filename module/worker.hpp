@@ -11,9 +11,11 @@
 
 #include "../core/key.hpp"
 #include "../core/verifier.hpp"
+#include "counters.hpp"
 #include "lua_host.hpp"
 #include "replication.hpp"
 #include "revocation.hpp"
+#include "watch.hpp"
 
 namespace ngx {
 
@@ -36,6 +38,8 @@ struct Worker {
     jwt::Verifier verifier;
     jwt::json::Parser parser;
     HookKeys hook_keys;
+    Counters counters;
+    Watches watches;
     std::unique_ptr<LuaHost> lua;              // null where no hooks file is configured
     std::unique_ptr<Revocations> revocations;  // null without jwt_revocation_store
     std::unique_ptr<Replication> replication;  // null without jwt_revocation_sync
