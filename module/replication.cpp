@@ -10,6 +10,7 @@
 
 #include "../core/base64url.hpp"
 #include "../core/random.hpp"
+#include "counters.hpp"
 #include "guard.hpp"
 #include "worker.hpp"
 
@@ -90,12 +91,14 @@ Replication::~Replication() {
     end();
 }
 
+/// Milliseconds since this node knew all; a node that never did is as old as the clock.
+std::int64_t Replication::age() const noexcept {
+    return milliseconds(now()) - state_.current_at.load(std::memory_order_relaxed);
+}
+
 bool Replication::too_stale(const LocationConfig& config) const noexcept {
-    if (config.max_staleness == nullptr || !config.max_staleness->closes) {
-        return false;
-    }
-    const std::int64_t age = milliseconds(now()) - state_.current_at.load(std::memory_order_relaxed);
-    return age > std::int64_t{config.max_staleness->seconds} * 1000;
+    const Staleness* staleness = config.max_staleness;
+    return staleness != nullptr && staleness->closes && age() > std::int64_t{staleness->seconds} * 1000;
 }
 
 void Replication::schedule(ngx_msec_t delay) noexcept {
@@ -142,7 +145,7 @@ void Replication::act() {
 /// ours: the store tells how it does.
 void Replication::stand_by() {
     const auto store = revocations_.store();
-    if (store != nullptr && milliseconds(now()) - state_.current_at.load() > 2 * std::int64_t{store_pause}) {
+    if (store != nullptr && age() > 2 * std::int64_t{store_pause}) {
         if (const auto kept = store->position()) {
             if (const auto time = jwt::revocation::current_at(*kept)) {
                 raise(state_.current_at, milliseconds(*time));
@@ -153,7 +156,6 @@ void Replication::stand_by() {
         schedule(try_every);
         return;
     }
-    state_.connected_by = ngx_pid;
     role_ = Role::away;
     connect();
 }
@@ -174,8 +176,7 @@ void Replication::connect() {
 }
 
 void Replication::connected() noexcept {
-    state_.connections.fetch_add(1, std::memory_order_relaxed);
-    state_.link = ReplicationState::Link::exchanging;
+    count(Counter::sync_connects);
     role_ = Role::connected;
     schedule(1);
 }
@@ -198,18 +199,15 @@ void Replication::closed(std::string_view why) noexcept {
         return;
     }
     role_ = Role::away;
-    state_.link = ReplicationState::Link::down;
-    state_.failures.fetch_add(1, std::memory_order_relaxed);
+    show_link(false);
     schedule(jittered(delay_));
     delay_ = std::min(delay_ * 2, longest_delay);
     told_of_failure_ = true;
     static_cast<void>(guarded(ngx_cycle->log, false, [&] {
-        const std::int64_t known = state_.current_at.load();
-        const std::string age = known == 0
-                                    ? "never known"
-                                    : "known as of " + std::to_string((milliseconds(now()) - known) / 1000) + " s ago";
+        const std::string known =
+            state_.current_at.load() == 0 ? "not known" : "known as of " + std::to_string(age() / 1000) + " s ago";
         failures_.write(NGX_LOG_ERR, "jwt: Redis at " + config_.shown + ": " + std::string(why) +
-                                         "; revocations of other nodes are " + age +
+                                         "; revocations of other nodes are " + known +
                                          ", those of this node are kept until Redis is back");
         return true;
     }));
@@ -261,7 +259,7 @@ void Replication::worked(StoreResult<WorkResult> result) {
         store_failures_.write(NGX_LOG_ERR,
                               "jwt: revocations of other nodes wait: the revocation store " + result.error().message);
     } else {
-        state_.queue.store(result->queue, std::memory_order_relaxed);
+        set(Gauge::sync_queue, static_cast<std::int64_t>(result->queue));
         replica_.worked(std::move(*result));
     }
     if (role_ == Role::exchanging && connection_ != nullptr) {
@@ -269,29 +267,36 @@ void Replication::worked(StoreResult<WorkResult> result) {
     }
 }
 
-/// Counts go on from those of the processes before.
 void Replication::publish() {
-    const Replica::Counters& counters = replica_.counters();
-    const auto add = [](std::atomic<std::uint64_t>& to, std::uint64_t& told, std::uint64_t count) {
-        to.fetch_add(count - std::exchange(told, count), std::memory_order_relaxed);
-    };
-    add(state_.received, published_.received, counters.received);
-    add(state_.sent, published_.sent, counters.sent);
-    add(state_.skipped, published_.skipped, counters.skipped);
-    add(state_.exchanges, published_.exchanges, counters.exchanges);
+    const Replica::Counters counters = replica_.counters();
+    count(Counter::sync_received, counters.received - published_.received);
+    count(Counter::sync_sent, counters.sent - published_.sent);
+    const bool exchanges = counters.exchanges != published_.exchanges;
+    const bool knows_all = counters.rounds != published_.rounds;
+    published_ = counters;
     if (const std::string complaint = replica_.take_complaint(); !complaint.empty()) {
         complaints_.write(NGX_LOG_WARN, "jwt: Redis at " + config_.shown + ": " + complaint);
     }
-    state_.link = replica_.exchanges_all() ? ReplicationState::Link::exchanging : state_.link.load();
-    if (std::exchange(published_.rounds, counters.rounds) == counters.rounds) {
+    if (exchanges) {
+        exchanges_.write(NGX_LOG_NOTICE, "jwt: all revocations are exchanged with Redis at " + config_.shown +
+                                             ", which does not have the entry that this node read last");
+    }
+    if (!knows_all) {
+        set(Gauge::sync_lag_milliseconds, age());
         return;
     }
     state_.current_at.store(milliseconds(*replica_.current_at()), std::memory_order_relaxed);
-    state_.link = ReplicationState::Link::current;
+    show_link(true);
     delay_ = first_delay;
     if (std::exchange(told_of_failure_, false)) {
-        log(ngx_cycle->log, NGX_LOG_NOTICE, "jwt: revocations are exchanged with Redis at ", config_.shown);
+        log(ngx_cycle->log, NGX_LOG_NOTICE, "jwt: revocations are exchanged again with Redis at ", config_.shown);
     }
+}
+
+/// For jwt_status.
+void Replication::show_link(bool connected) const noexcept {
+    set(Gauge::sync_connected, connected ? 1 : 0);
+    set(Gauge::sync_lag_milliseconds, age());
 }
 
 void Replication::end() noexcept {
@@ -299,10 +304,6 @@ void Replication::end() noexcept {
         ngx_del_timer(&timer_);
     }
     connection_.reset();
-    if (state_.connected_by == ngx_pid) {
-        state_.link = ReplicationState::Link::down;
-        state_.connected_by = 0;
-    }
     role_ = Role::ended;
     lock_.release();
 }

@@ -19,20 +19,9 @@
 
 namespace ngx {
 
-/// What one process of a node, which is connected, tells all others in shared memory.
+/// In shared memory, for all workers.
 struct ReplicationState {
-    enum class Link : std::uint32_t { down, exchanging, current };
-
-    std::atomic<ngx_pid_t> connected_by{0};  // process; 0: none
-    std::atomic<Link> link{Link::down};
-    std::atomic<std::int64_t> current_at{0};    // ms since 1970 when all was known that Redis knew; 0: never
-    std::atomic<std::uint64_t> queue{0};        // local changes that Redis does not have yet
-    std::atomic<std::uint64_t> received{0};     // changes of other nodes and applications
-    std::atomic<std::uint64_t> sent{0};         // local changes
-    std::atomic<std::uint64_t> skipped{0};      // entries and fields that could not be read
-    std::atomic<std::uint64_t> exchanges{0};    // of everything
-    std::atomic<std::uint64_t> connections{0};  // that were made
-    std::atomic<std::uint64_t> failures{0};     // of connections, made or not
+    std::atomic<std::int64_t> current_at{0};  // ms since 1970 when this node knew all that Redis knew; 0: never
 };
 
 /// `jwt_revocation_sync`.
@@ -105,6 +94,8 @@ private:
     void start(jwt::revocation::Work work);
     void worked(jwt::revocation::StoreResult<jwt::revocation::WorkResult> result);
     void publish();
+    [[nodiscard]] std::int64_t age() const noexcept;
+    void show_link(bool connected) const noexcept;
     void end() noexcept;
     void schedule(ngx_msec_t delay) noexcept;
 
@@ -122,6 +113,7 @@ private:
     std::optional<Task> task_;
     bool told_of_failure_ = false;
     SeldomLog failures_;
+    SeldomLog exchanges_;
     SeldomLog store_failures_;
     SeldomLog complaints_;
 };

@@ -11,7 +11,7 @@ use JWTTest::Redis;
 
 my $redis = JWTTest::Redis->new(port => free_port());
 my $url = 'redis://127.0.0.1:' . $redis->port;
-my ($one, $two) = my @nodes = map { node($url) } 1 .. 2;
+my ($one, $two) = my @nodes = map { node($url, config => 'location /status { jwt_status; }') } 1 .. 2;
 
 sub connections { return scalar grep { /cmd=eval/ } split /\n/, $redis->command('CLIENT', 'LIST') }
 sub add { return $redis->command('XADD', 'jwt:revocations', '*', @_) }
@@ -36,6 +36,12 @@ my @forms = ({ subject => 'frank' }, { family => 'f1', issuer => 'me' }, { jti =
 ok(revoke($two, $_), 'another kind') for @forms;
 is(agree(2, \@nodes, \@forms), '', 'every kind spreads');
 is(agree(1, \@nodes, [{ subject => 'john' }, { family => 'f1', issuer => 'other' }], 0), '', 'and no other subject or issuer');
+
+sub figure { my ($node, $name) = @_; return $node->get('/status')->{body} =~ /^nginx_jwt_revocation_sync_$name ([\d.]+)$/m ? $1 : 'none' }
+ok(within(3, sub { figure($one, 'connected') eq '1' }), 'jwt_status: connected');
+cmp_ok(figure($one, 'lag_seconds'), '<', 2, 'how old the knowledge is');
+is(figure($one, 'sent_total') . ' ' . figure($one, 'received_total'), '2 4', 'revocations sent and received');
+is(figure($one, 'queue'), 0, 'and none that waits');
 
 # ---- what applications write
 
