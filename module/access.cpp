@@ -7,6 +7,7 @@
 #include "guard.hpp"
 #include "judgement.hpp"
 #include "request_state.hpp"
+#include "session.hpp"
 #include "text.hpp"
 #include "token_source.hpp"
 #include "worker.hpp"
@@ -137,6 +138,7 @@ ngx_int_t answer_denial(ngx_http_request_t* r, RequestState& state) {
 ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, Denied&& denied) {
     const Denial& denial = denied.denial;
     state.refuse(r, denial.reason, denial.message);
+    note_reuse(r, *state.judging->config, denied);
     log(r->connection->log, NGX_LOG_INFO, "jwt: token " + std::string(word(denial.reason)) + ": ", denial.message);
     if (satisfies_any(r)) {  // answer_refused speaks when nobody else let it in
         state.postpone(std::move(denied));

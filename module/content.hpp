@@ -18,6 +18,11 @@ char* set_content(ngx_conf_t* cf, LocationConfig& config, Content content, ngx_h
 /// The name of the directive.
 [[nodiscard]] std::string_view name(Content content) noexcept;
 
+/// Whether it takes tokens also where no jwt_required asks for them.
+[[nodiscard]] inline bool verifies_tokens(Content content) noexcept {
+    return content == Content::handler || content == Content::revoke || content == Content::introspect;
+}
+
 /// 405 with what is allowed: the status that the handler returns.
 [[nodiscard]] ngx_int_t not_allowed(ngx_http_request_t* r, std::string_view methods);
 
@@ -34,6 +39,11 @@ public:
     /// be gone then.
     [[nodiscard]] virtual ngx_int_t go_on(ngx_http_request_t* r) = 0;
 };
+
+template <class Call>
+std::unique_ptr<ContentCall> make_call() {
+    return std::make_unique<Call>();
+}
 
 struct ContentRules {
     ngx_uint_t methods;  // NGX_HTTP_POST …

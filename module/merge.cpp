@@ -1,5 +1,6 @@
 #include "../core/issuer.hpp"
 #include "../core/verifier.hpp"
+#include "content.hpp"
 #include "counters.hpp"
 #include "directives.hpp"
 #include "guard.hpp"
@@ -309,7 +310,7 @@ char* merge_lua(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev
 }
 
 char* merge_keys(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
-    const bool active = (conf.required != nullptr && conf.required->on) || conf.handler.data != nullptr;
+    const bool active = (conf.required != nullptr && conf.required->on) || verifies_tokens(conf.content);
     if (conf.key_sources == nullptr) {
         conf.key_sources = prev.key_sources;
     }
@@ -418,6 +419,9 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
         return failed();
     }
     if (merge_keys(cf, conf, prev) != NGX_CONF_OK) {
+        return failed();
+    }
+    if (check_content(cf, conf) != NGX_CONF_OK) {
         return failed();
     }
     return check_cookie_refresh(cf, conf, own_refresh);

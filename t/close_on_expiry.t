@@ -65,6 +65,7 @@ my $proxy = "proxy_pass http://unix:$socket_dir/application:; proxy_http_version
 
 $t = JWTTest->new(
     http2  => 1,
+    http   => 'jwt_revocation_store %%DIR%%/revoked size=4m;',
     config => <<"EOF_CONFIG",
     jwt_secret_key "$JWTTest::Token::secret";
     location /ends/     { jwt_required; jwt_close_on_expiry on; $proxy }
@@ -77,6 +78,8 @@ $t = JWTTest->new(
     location = /judge   { internal; jwt_required; jwt_close_on_expiry on; try_files /none =204; error_page 404 =204 \@ok; }
     location \@ok       { return 204; }
     location /status    { jwt_status json; }
+    location /logout    { jwt_required; jwt_logout; }
+    location /unchecked/ { jwt_required skip_revocation_check; jwt_close_on_expiry on; $proxy }
 EOF_CONFIG
 );
 
@@ -206,6 +209,21 @@ ok !application_ended('h2_long'), 'and of no other';
 my $json = $t->get('/status')->{json};
 my ($closed) = map { $_->{value} } grep { $_->{reason} eq 'expired' } @{ $json->{responses_closed_total} };
 cmp_ok $closed, '>=', @ending + 1 + 2, 'they are counted';
+
+# ---- revocation
+
+my $gone = token(claims(exp => undef, jti => 'gone'));
+open_client(revoked_ws => '/ends/ws', $gone, @upgrade);
+open_client(revoked    => '/ends/stream',      $gone);
+open_client(unchecked  => '/unchecked/stream', $gone);
+ok listen_until(sub { !grep { !length $client{$_}{got} } qw(revoked_ws revoked unchecked) }, 5), 'responses of a token that never expires';
+is $t->post('/logout', [Authorization => "Bearer $gone"], '')->{status}, 200, 'which is revoked';
+ok listen_until(sub { $client{revoked_ws}{ended} && $client{revoked}{ended} }, 4), 'end';
+ok $t->wait_for(2, sub { application_ended('revoked_ws') && application_ended('revoked') }), 'for the application too';
+listen_until(sub { 0 }, 0.2);
+ok !$client{$_}{ended}, "$_ goes on" for qw(unchecked ws_long forever);
+$json = $t->get('/status')->{json};
+is +(grep { $_->{reason} eq 'revoked' } @{ $json->{responses_closed_total} })[0]{value}, 2, 'they are counted';
 
 # ---- a worker that shuts down goes on looking, and is not held up
 

@@ -1,0 +1,82 @@
+#include "content.hpp"
+#include "directives.hpp"
+
+// What the content handlers need of their location.
+
+namespace ngx {
+
+namespace {
+
+bool has_hook(const LocationConfig& config, Hook hook) {
+    return config.lua != nullptr && config.lua->file.has(hook);
+}
+
+/// Why a location cannot log out or refresh; nothing where it can.
+std::string unfit_requirement(const LocationConfig& config) {
+    const std::string called(name(config.content));
+    const Requirement* required = config.required;
+    const bool refreshes = config.content == Content::refresh;
+    const std::string wanted = refreshes ? "jwt_required refresh" : "jwt_required, which any_type may follow";
+    if (required == nullptr || !required->on || (refreshes && required->use != jwt::TokenUse::refresh)) {
+        return called + " works on the token that its location asks for: write " + wanted;
+    }
+    if (required->optional || required->condition != nullptr) {
+        return called + " needs a token in each request: remove \"optional\" and \"if=\" of jwt_required";
+    }
+    if (refreshes && !required->check_revocation) {
+        return called + " would renew revoked tokens: remove skip_revocation_check of jwt_required";
+    }
+    return {};
+}
+
+bool signs(const LocationConfig& config) {
+    return (config.keys != nullptr && config.keys->signer != nullptr) || has_hook(config, Hook::encode_key);
+}
+
+std::string unfit(const LocationConfig& config, bool has_store) {
+    const std::string called(name(config.content));
+    const bool writes =
+        config.content != Content::introspect && (config.content != Content::refresh || config.refresh_rotates);
+    if (writes && !has_store) {
+        return called + (config.content == Content::refresh ? " rotate" : "") +
+               " needs a place for what is revoked: write jwt_revocation_store into http";
+    }
+    switch (config.content) {
+        case Content::none:
+        case Content::handler:
+        case Content::status:
+        case Content::revocations:
+            return {};
+        case Content::logout:
+            return unfit_requirement(config);
+        case Content::refresh:
+            break;
+        case Content::revoke:
+        case Content::introspect:
+            return config.keys != nullptr || has_hook(config, Hook::decode_key)
+                       ? std::string()
+                       : called +
+                             " has no key to verify tokens with: write jwt_secret_key or jwt_public_key here or "
+                             "around it, or a hook \"decode_key\"";
+    }
+    if (std::string why = unfit_requirement(config); !why.empty()) {
+        return why;
+    }
+    return signs(config) ? std::string()
+                         : called + " has no key that signs with jwt_algorithm " +
+                               std::string(jwt::name(static_cast<jwt::Algorithm>(config.algorithm))) +
+                               ": write jwt_secret_key or jwt_private_key, or a hook \"encode_key\"";
+}
+
+}  // namespace
+
+char* check_content(ngx_conf_t* cf, const LocationConfig& config) {
+    if (config.content == Content::none || config.content == Content::handler || config.content == Content::status) {
+        return NGX_CONF_OK;
+    }
+    const auto& main = *static_cast<MainConfig*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_jwt_module));
+    const std::string why = unfit(config, main.revocation != nullptr);
+    return why.empty() ? NGX_CONF_OK : config_error(cf, *config.content_origin, why);
+}
+
+}  // namespace ngx
