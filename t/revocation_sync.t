@@ -55,6 +55,19 @@ is(status($one, sub => 'carol', iat => time + 1, jti => undef, nbf => undef), 42
 ok(within(3, sub { status($_, sub => 'carol', iat => time, jti => undef) == 200 }), 'and may log in again') for @nodes;
 add(qw(kind token jti app1 iss me action unrevoke));
 is(agree(2, \@nodes, [{ jti => 'app1', iss => 'me' }], 0), '', 'an application takes it back');
+
+open my $file, '<', "$FindBin::Bin/../README.md" or die "README.md: $!";
+my $readme = do { local $/; <$file> };
+my ($tokens, $users, $families) = my @lines = $readme =~ /^redis-cli (XADD .*)$/mg;
+is(scalar @lines, 3, 'README shows how, by redis-cli');
+my $run = sub { return `redis-cli -p @{[$redis->port]} $_[0]` };
+my %token = (iss => 'https://idp.example', jti => $tokens =~ /jti (\S+)/);
+ok(revoke($one, { family => '8f41' }), 'and what one of its lines takes back');
+is(agree(2, \@nodes, [{ family => '8f41' }]), '', 'is on all nodes');
+like($run->($_), qr/\A\d+-\d+\n\z/, $_) for @lines;
+is(agree(2, \@nodes, [\%token, { subject => 'bob' }]), '', 'which revokes');
+is(agree(2, \@nodes, [{ family => '8f41' }], 0), '', 'and takes back');
+
 add(qw(kind family sid sess1));
 add(qw(kind token jti app2));
 is(agree(2, \@nodes, [{ family => 'sess1' }, 'app2']), '', 'by other kinds');

@@ -154,7 +154,10 @@ refused('a password', 'NOAUTH', sub { $redis->command(qw(CONFIG SET requirepass 
     sub { delete $redis->{socket}; $redis->command(qw(AUTH s3cret)); $redis->command('CONFIG', 'SET', 'requirepass', '') });
 settled('after all that', life_goes_on('after all that'));
 
-$redis->command(qw(ACL SETUSER jwt on >pa:s@s3cret ~my:* +eval +hscan +hget +hset +hdel +xadd +xrange +persist +time +select +auth));
+open my $file, '<', "$FindBin::Bin/../README.md" or die "README.md: $!";
+my ($rights) = do { local $/; <$file> } =~ /^ACL SETUSER nginx on >s3cret ~jwt:\* (.*)$/m;
+ok($rights, 'README says which rights nginx needs');
+$redis->command(qw(ACL SETUSER jwt on >pa:s@s3cret ~my:*), split / /, $rights);
 my $port = $redis->port;
 my @private = map { node("redis://jwt:pa%3as%40s3cret\@127.0.0.1:$port/3 key=my:set") } 1 .. 2;
 ok(revoke($private[0], 'private'), 'a user of few rights, a database and a key of its own');
