@@ -88,12 +88,10 @@ StoreResult<WorkResult> perform(Store& store, const Work& work) {
         result.page = std::move(*page);
     }
     auto outbox = store.outbox(write_size);
-    auto statistics = store.statistics();
-    if (!outbox || !statistics) {
-        return tl::make_unexpected(std::move(!outbox ? outbox.error() : statistics.error()));
+    if (!outbox) {
+        return tl::make_unexpected(std::move(outbox.error()));
     }
     result.outbox = std::move(*outbox);
-    result.queue = statistics->outbox;
     return result;
 }
 

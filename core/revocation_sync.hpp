@@ -34,7 +34,6 @@ struct WorkResult {
     std::vector<Unsent> outbox;
     Page page;
     std::string position;
-    std::uint64_t queue = 0;  // length of the outbox
 };
 
 /// When all was known that Redis knew, of a position as it is kept.

@@ -199,11 +199,12 @@ void Replication::closed(std::string_view why) noexcept {
         return;
     }
     role_ = Role::away;
-    show_link(false);
+    set(Gauge::sync_connected, 0);
     schedule(jittered(delay_));
     delay_ = std::min(delay_ * 2, longest_delay);
     told_of_failure_ = true;
     static_cast<void>(guarded(ngx_cycle->log, false, [&] {
+        show();
         const std::string known =
             state_.current_at.load() == 0 ? "not known" : "known as of " + std::to_string(age() / 1000) + " s ago";
         failures_.write(NGX_LOG_ERR, "jwt: Redis at " + config_.shown + ": " + std::string(why) +
@@ -259,7 +260,6 @@ void Replication::worked(StoreResult<WorkResult> result) {
         store_failures_.write(NGX_LOG_ERR,
                               "jwt: revocations of other nodes wait: the revocation store " + result.error().message);
     } else {
-        set(Gauge::sync_queue, static_cast<std::int64_t>(result->queue));
         replica_.worked(std::move(*result));
     }
     if (role_ == Role::exchanging && connection_ != nullptr) {
@@ -282,11 +282,12 @@ void Replication::publish() {
                                              ", which does not have the entry that this node read last");
     }
     if (!knows_all) {
-        set(Gauge::sync_lag_milliseconds, age());
+        show();
         return;
     }
     state_.current_at.store(milliseconds(*replica_.current_at()), std::memory_order_relaxed);
-    show_link(true);
+    set(Gauge::sync_connected, 1);
+    show();
     delay_ = first_delay;
     if (std::exchange(told_of_failure_, false)) {
         log(ngx_cycle->log, NGX_LOG_NOTICE, "jwt: revocations are exchanged again with Redis at ", config_.shown);
@@ -294,9 +295,15 @@ void Replication::publish() {
 }
 
 /// For jwt_status.
-void Replication::show_link(bool connected) const noexcept {
-    set(Gauge::sync_connected, connected ? 1 : 0);
+void Replication::show() const {
     set(Gauge::sync_lag_milliseconds, age());
+    const auto store = revocations_.store();
+    if (store == nullptr) {
+        return;
+    }
+    if (const auto queue = store->outbox_size()) {
+        set(Gauge::sync_queue, static_cast<std::int64_t>(*queue));
+    }
 }
 
 void Replication::end() noexcept {

@@ -95,7 +95,7 @@ private:
     void worked(jwt::revocation::StoreResult<jwt::revocation::WorkResult> result);
     void publish();
     [[nodiscard]] std::int64_t age() const noexcept;
-    void show_link(bool connected) const noexcept;
+    void show() const;
     void end() noexcept;
     void schedule(ngx_msec_t delay) noexcept;
 

@@ -21,7 +21,7 @@ my $settle = 5;
 
 my $redis = JWTTest::Redis->new(port => free_port());
 my $url = 'redis://127.0.0.1:' . $redis->port;
-my ($one, $two) = my @nodes = map { node($url) } 1 .. 2;
+my ($one, $two) = my @nodes = map { node($url, config => 'location /status { jwt_status; }') } 1 .. 2;
 my @acknowledged;
 
 sub connections { return scalar grep { /cmd=eval/ } split /\n/, $redis->command('CLIENT', 'LIST') }
@@ -74,10 +74,13 @@ settled('at first', life_goes_on('at first'));
 $redis->stop;
 my @jtis = life_goes_on('Redis is killed');
 is(agree(0.5, [$two], [$jtis[0]], 0), '', 'what one side does meanwhile the other does not know');
+sub figure { my ($name) = @_; return $one->get('/status')->{body} =~ /^nginx_jwt_revocation_sync_$name ([\d.]+)$/m ? $1 : 'none' }
+ok(within(5, sub { figure('queue') == 5 && figure('connected') == 0 && figure('lag_seconds') > 1 }), 'jwt_status: what waits to be sent');
 is($_->reload, 1, 'a reload') for @nodes;
 push @jtis, life_goes_on('reloaded without Redis');
 $redis->start;
 settled('Redis is back, empty', @jtis);
+ok(within(5, sub { figure('queue') == 0 && figure('connected') == 1 && figure('lag_seconds') < 1 }), 'jwt_status: nothing waits');
 ok(within($settle, sub { in_redis() == @acknowledged }), 'and has all that it ever had') or diag in_redis();
 
 my $late_port = free_port();
