@@ -118,7 +118,7 @@ ngx_int_t answer_denial(ngx_http_request_t* r, RequestState& state) {
             return NGX_AGAIN;
         }
         forget_cookies(r);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return status_of(custom->error());
     }
     Answer answer = custom ? std::move(**custom) : default_answer(r, denial);
     if (r != r->main) {
@@ -202,7 +202,7 @@ ngx_int_t judge_found(ngx_http_request_t* r, RequestState& state) {
     }
     state.refuse(r, jwt::Reason::error, "Token cannot be verified");
     forget_cookies(r);
-    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    return std::get<Failed>(judgement).status;
 }
 
 ngx_int_t run(ngx_http_request_t* r) {

@@ -35,7 +35,7 @@ std::string identity_text(jwt::json::Value payload, const jwt::Policy& policy) {
 }
 
 Judgement without_result(NoResult why) {
-    return why == NoResult::waiting ? Judgement(Waiting{}) : Judgement(Failed{});
+    return why == NoResult::waiting ? Judgement(Waiting{}) : Judgement(Failed{status_of(why)});
 }
 
 /// Asks the revocation store. Nothing where the token was not revoked.

@@ -76,8 +76,13 @@ int start_call(lua_State* lua) {
 
 int resume_call(lua_State* lua) {
     LuaCall& call = *LuaState::of(lua).call;
-    push_response(lua, fetched_response(call.subrequest));
-    call.subrequest = nullptr;
+    if (call.write != nullptr) {
+        push_written(lua, call);
+        call.write.reset();
+    } else {
+        push_response(lua, fetched_response(call.subrequest));
+        call.subrequest = nullptr;
+    }
     hand_over(lua, call, 0);
     return 0;
 }
@@ -112,6 +117,7 @@ int set_up(lua_State* lua) {
     open_request(lua);
     open_api(lua);
     open_print(lua);
+    lua_gc(lua, LUA_GCCOLLECT, 0);  // or the first call that collects has more than its limit
     return 0;
 }
 
@@ -208,7 +214,26 @@ void log_failure(const LuaState& state, const LuaCall& call) {
     log(call.r->connection->log, NGX_LOG_ERR, line);
 }
 
+/// The error of a write that nobody caught has a status of its own.
+NoResult failure_of(const LuaState& state, const LuaCall& call) noexcept {
+    const std::string_view message = state.report.message.data();
+    return message.find(store_failed) == std::string_view::npos ? NoResult::failed : call.failure;
+}
+
 }  // namespace
+
+ngx_int_t status_of(NoResult why) noexcept {
+    switch (why) {
+        case NoResult::unavailable:
+            return NGX_HTTP_SERVICE_UNAVAILABLE;
+        case NoResult::full:
+            return NGX_HTTP_INSUFFICIENT_STORAGE;
+        case NoResult::failed:
+        case NoResult::waiting:
+            break;
+    }
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
 
 std::string_view name(Hook hook) noexcept {
     switch (hook) {
@@ -313,7 +338,7 @@ LuaState::Outcome LuaState::advance(LuaCall& next, int& status) {
     status = lua_resume(next.thread, next.arguments);
     if (status == LUA_YIELD) {
         status = 0;
-        if (next.subrequest != nullptr && !budget.exhausted()) {
+        if ((next.subrequest != nullptr || next.write != nullptr) && !budget.exhausted()) {
             return Outcome::waiting;
         }
         report.set_message("attempt to yield outside a coroutine");
@@ -454,7 +479,9 @@ auto LuaHost::call(LuaRun& run, Start&& start, Take&& take)
         start(*call);
         run.call_ = std::move(call);
     }
-    if (run.call_->subrequest != nullptr && !fetch_ended(run.call_->subrequest)) {
+    const LuaCall& known = *run.call_;
+    if ((known.subrequest != nullptr && !fetch_ended(known.subrequest)) ||
+        (known.write != nullptr && !revocation_ended(*known.write))) {
         return tl::make_unexpected(NoResult::waiting);
     }
     const auto gone_on = go_on(*run.call_);
@@ -463,7 +490,7 @@ auto LuaHost::call(LuaRun& run, Start&& start, Take&& take)
     }
     const std::unique_ptr<LuaCall> call = std::move(run.call_);
     if (!gone_on) {
-        return tl::make_unexpected(NoResult::failed);
+        return tl::make_unexpected(gone_on.error());
     }
     return take(*call);
 }
@@ -484,9 +511,10 @@ tl::expected<void, NoResult> LuaHost::go_on(LuaCall& call) {
     if (outcome == LuaState::Outcome::failed) {
         log_failure(state, call);
     }
+    const NoResult failure = failure_of(state, call);
     tidy();
     if (outcome == LuaState::Outcome::failed) {
-        return tl::make_unexpected(NoResult::failed);
+        return tl::make_unexpected(failure);
     }
     return {};
 }

@@ -33,11 +33,6 @@ constexpr std::chrono::seconds clock_slack{60};
 constexpr std::int64_t greatest_leap = 60;
 constexpr ngx_msec_t leap_pause = 600'000;
 
-/// As now(), whose clock the event loop reads.
-jwt::Time now_in_thread() noexcept {
-    return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
-}
-
 template <void (Revocations::*handler)()>
 void set_up(ngx_event_t& event, Revocations& revocations) noexcept {
     event.data = &revocations;
@@ -119,7 +114,7 @@ void Revocations::pump() {
         writing_.splice(writing_.end(), queue_, queue_.begin());
     }
     auto task =
-        Task::post([store = store_, changes = std::move(changes)] { return store->apply(changes, now_in_thread()); },
+        Task::post([store = store_, changes = std::move(changes)] { return store->apply(changes, precise_now()); },
                    [this](const Result& result) { finish(result); });
     if (!task) {
         finish(unavailable("cannot be written: nginx's thread pool is full"));
@@ -205,7 +200,7 @@ void Revocations::sweep() {
             if (check_readers) {
                 store->check_readers();
             }
-            return store->sweep(swept_at_once, now_in_thread());
+            return store->sweep(swept_at_once, precise_now());
         },
         [this](const StoreResult<Store::Swept>& swept) {
             if (!swept) {
@@ -229,6 +224,10 @@ void Revocations::complain(const StoreFailure& failure) noexcept {
             failure.message);
         return 0;
     }));
+}
+
+jwt::Time precise_now() noexcept {
+    return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
 }
 
 bool is_checked(const LocationConfig& config, jwt::json::Value payload) noexcept {

@@ -112,6 +112,10 @@ private:
     ngx_msec_t complained_ = 0;
 };
 
+/// The wall clock itself, where now() is that of the event loop's turn: for threads, and for moments that tokens are
+/// compared with.
+[[nodiscard]] jwt::Time precise_now() noexcept;
+
 /// Whether this location asks the store about a token of that payload.
 [[nodiscard]] bool is_checked(const LocationConfig& config, jwt::json::Value payload) noexcept;
 

@@ -18,6 +18,7 @@ my $key   = keypair('ES256');
 my %files = (
     'jwt.secret'  => "$JWTTest::Token::secret\n",
     'hooks.lua'   => $lua[0],
+    'logout.lua'  => (grep { /jwt\.revoke\(\)/ } @lua)[0],
     'session.lua' => (grep { /set_access_cookies/ } @lua)[0],
     'idp.jwks'    => sprintf('{"keys":[{"kty":"EC","crv":"P-256","x":"%s","y":"%s"}]}', @{$key->{public_jwk}}{qw(x y)}),
 );
@@ -119,6 +120,18 @@ cmp_ok(scalar keys %directives, '>', 40, 'the command table was read');
 for my $name (sort keys %directives) {
     like($readme, qr/`$name\b/, "README has $name");
 }
+
+# The recipe of Revocation.
+my $logout = JWTTest->new(
+    files   => { %files, 'html/index.html' => 'in' },
+    http    => 'jwt_revocation_store %%DIR%%/store;',
+    config  => 'jwt_secret_key file:%%DIR%%/jwt.secret; location / { jwt_required; root %%DIR%%/html; }'
+        . in_place((grep { /jwt_handler logout/ } @nginx)[0]),
+);
+my $mine = token(claims());
+is($logout->get_with('/', $mine)->{status}, 200, 'logout: a good token');
+is($logout->get_with('/logout', $mine)->{json}{msg}, 'Logged out', 'logout: is revoked');
+is($logout->get_with('/', $mine)->{status}, 401, 'logout: and refused');
 
 # The recipe of user_lookup by jwt.fetch.
 my ($directory) = grep { /location = \/directory/ } @nginx;
