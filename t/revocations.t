@@ -22,6 +22,7 @@ my $t = JWTTest->new(
     location /admin   { jwt_revocations; }
     location /guarded { allow 127.0.0.2; deny all; jwt_revocations; }
     location /token   { jwt_required; jwt_token_location cookies headers; jwt_revocations; }
+    location /status  { jwt_status json; }
     location /refresh { jwt_required refresh; jwt_refresh; }
 EOF_CONFIG
 );
@@ -124,6 +125,13 @@ for my $query ('limit=0', 'limit=1001', 'limit=x', 'limit=', 'limit=-1', 'limit=
     is $t->get("/admin?$query")->{status}, 400, "$query is no page";
 }
 is $t->request('HEAD', '/admin')->{status}, 200, 'HEAD';
+
+# ---- figures
+
+ok $t->wait_for(5, sub { ($t->get("/status")->{json}{revocation_entries} // 0) >= keys %seen }), 'jwt_status counts them';
+my $figures = $t->get('/status')->{json};
+cmp_ok $figures->{revocation_store_bytes}, '>', 4096, 'and what they take';
+cmp_ok +(map { $_->{value} } grep { $_->{result} eq 'ok' } @{ $figures->{revocation_writes_total} })[0], '>', 30, 'and how many were written';
 
 # ---- what is refused, and why
 
