@@ -73,6 +73,11 @@ char* set_claim_variable(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_profile(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_jwks(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_discovery(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_revocation_sync(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_revocation_max_staleness(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+
+/// jwt_revocation_max_staleness of a location.
+[[nodiscard]] char* merge_replication(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev);
 
 // What merge.cpp does with the directives of a file of their own.
 /// Finds mistakes of a location whose content one of the module's directives makes.

@@ -440,7 +440,7 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     conf.counted_as = conf.required != nullptr && conf.required->on ? location_row(cf) : no_row;
     merge_algorithms(cf, conf, prev);
     merge_revocation(cf, conf, prev);
-    if (merge_lua(cf, conf, prev) != NGX_CONF_OK) {
+    if (merge_lua(cf, conf, prev) != NGX_CONF_OK || merge_replication(cf, conf, prev) != NGX_CONF_OK) {
         return failed();
     }
     if (merge_claims(cf, conf, prev) != NGX_CONF_OK) {

@@ -1,5 +1,6 @@
 #include "content.hpp"
 #include "directives.hpp"
+#include "revocation.hpp"
 
 // What the content handlers need of their location.
 
@@ -9,6 +10,19 @@ namespace {
 
 bool has_hook(const LocationConfig& config, Hook hook) {
     return config.lua != nullptr && config.lua->file.has(hook);
+}
+
+/// Why what is revoked here would not be refused; nothing where it is.
+std::string unfit_checks(const LocationConfig& config) {
+    const std::string called(name(config.content));
+    const ngx_uint_t wanted =
+        config.content == Content::refresh ? check_refresh_tokens : check_access_tokens | check_refresh_tokens;
+    if ((config.revocation_checks & wanted) != 0) {
+        return {};
+    }
+    return called + (config.content == Content::refresh
+                         ? " would renew revoked tokens: let jwt_revocation_checks name refresh"
+                         : " would revoke in vain: let jwt_revocation_checks name the types of its tokens");
 }
 
 /// Why a location cannot log out or refresh; nothing where it can.
@@ -49,8 +63,10 @@ std::string unfit(const LocationConfig& config, bool has_store) {
         case Content::jwks:
         case Content::discovery:
             return {};
-        case Content::logout:
-            return unfit_requirement(config);
+        case Content::logout: {
+            std::string why = unfit_requirement(config);
+            return why.empty() ? unfit_checks(config) : why;
+        }
         case Content::refresh:
             break;
         case Content::revoke:
@@ -62,6 +78,9 @@ std::string unfit(const LocationConfig& config, bool has_store) {
                              "around it, or a hook \"decode_key\"";
     }
     if (std::string why = unfit_requirement(config); !why.empty()) {
+        return why;
+    }
+    if (std::string why = has_store ? unfit_checks(config) : std::string(); !why.empty()) {
         return why;
     }
     return signs(config) ? std::string()

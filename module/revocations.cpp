@@ -81,8 +81,8 @@ std::string text_of(const Page& page) {
 
 // --- what is asked
 
-constexpr std::array selectors{"token", "jti", "sid", "sub", "kid", "all"};
-constexpr std::string_view wanted_selector = "name what is revoked by one of token, jti, sid, sub, kid and all";
+constexpr std::array selectors{"token", "jti", "family", "subject", "kid", "all"};
+constexpr std::string_view wanted_selector = "name what is revoked by one of token, jti, family, subject, kid and all";
 
 struct Selection {
     std::string_view selector;
@@ -170,11 +170,11 @@ Read<Change> change_of_token(Value body, Value value) {
 }
 
 Kind kind_of(std::string_view selector) {
-    return selector == "jti"   ? Kind::token
-           : selector == "sid" ? Kind::family
-           : selector == "sub" ? Kind::subject
-           : selector == "kid" ? Kind::key
-                               : Kind::all;
+    return selector == "jti"       ? Kind::token
+           : selector == "family"  ? Kind::family
+           : selector == "subject" ? Kind::subject
+           : selector == "kid"     ? Kind::key
+                                   : Kind::all;
 }
 
 Read<Target> target_of(const Selection& what, Issuer issuer) {
@@ -210,7 +210,7 @@ Read<Change> change_of(Value body) {
     // Who is logged out everywhere may log in again; a key that got lost must not.
     const bool until_now = target->kind == Kind::subject || target->kind == Kind::all;
     Change change{std::move(*target)};
-    change.before = before->given ? before->time : until_now ? std::optional(now()) : std::nullopt;
+    change.before = before->given ? before->time : until_now ? std::optional(precise_now()) : std::nullopt;
     change.expires = kept_until(*exp);
     return change;
 }

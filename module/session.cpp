@@ -157,7 +157,7 @@ private:
             const auto identity = token.payload().member(config.policy->identity_claim);
             auto made = worker().lua->additions(run_, r, config.lua->file, *identity);
             if (!made) {
-                return made.error() == NoResult::waiting ? ngx_int_t{NGX_AGAIN} : NGX_HTTP_INTERNAL_SERVER_ERROR;
+                return made.error() == NoResult::waiting ? ngx_int_t{NGX_AGAIN} : status_of(made.error());
             }
             additions = std::move(*made);
         }

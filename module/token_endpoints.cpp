@@ -76,8 +76,8 @@ public:
         if (std::holds_alternative<Waiting>(judgement)) {
             return NGX_AGAIN;
         }
-        if (std::holds_alternative<Failed>(judgement)) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        if (const auto* failed = std::get_if<Failed>(&judgement)) {
+            return failed->status;
         }
         if (const auto* denied = std::get_if<Denied>(&judgement)) {
             const jwt::Reason reason = denied->denial.reason;

@@ -150,6 +150,7 @@ sub said {
 is said('location /l { jwt_required; jwt_logout; }'), '', 'a logout';
 like said('location /l { jwt_logout; }'), qr/jwt_logout works on the token that its location asks for: write jwt_required/, 'without jwt_required';
 like said('location /l { jwt_required optional; jwt_logout; }'), qr/remove "optional"/, 'optional';
+like said('location /l { jwt_required; jwt_revocation_checks off; jwt_logout; }'), qr/jwt_logout would revoke in vain: let jwt_revocation_checks name/, 'where nobody asks the store';
 like said('location /l { jwt_required; jwt_logout; }', ''), qr/jwt_logout needs a place for what is revoked: write jwt_revocation_store into http/, 'without a store';
 
 done_testing;

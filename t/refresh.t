@@ -87,6 +87,17 @@ is post('/refresh', refresh_token(exp => time - 9))->{status}, 401, 'nor an expi
 is $t->get('/refresh', bearer($token))->{status}, 405, 'GET does not';
 is $t->post('/refresh', ['Content-Type' => 'application/json'], encode_json({ refresh_token => $token }))->{status}, 200, 'from a JSON body';
 
+# ATTACKS 71: what a client asks for beside its token is nobody's wish.
+$res = $t->post('/refresh?exp=9e15&sub=root&type=refresh', ['Content-Type' => 'application/json'], encode_json({
+    refresh_token => $token, alg => 'none', kid => 'x', exp => 9e15, iss => 'evil', aud => [map { "a$_" } 1 .. 1000],
+    sub => 'root', fresh => JSON::PP::true, additional_claims => { sub => 'root' }, expires_delta => JSON::PP::false,
+}));
+$claims = payload($res->{json}{access_token});
+is_deeply [@$claims{qw(sub iss aud fresh type)}], ['bob', undef, undef, JSON::PP::false, 'access'], 'a body chooses no claim';
+cmp_ok abs($claims->{exp} - time - 900), '<=', 2, 'nor a lifetime';
+is header($res->{json}{access_token})->{alg}, 'HS256', 'nor an algorithm';
+is $t->post('/refresh', ['Content-Type' => 'application/json'], encode_json({ refresh_token => $token, pad => 'x' x 2_000_000 }))->{status}, 413, 'nor is it read without end';
+
 # ---- in cookies, where it came in one
 
 $res = $t->post('/rotate', [Cookie => 'refresh_token_cookie=' . refresh_token(csrf => 'c1')], '');
@@ -216,6 +227,7 @@ like said('location /r { jwt_required refresh; jwt_refresh rotate; }', ''), qr/j
 like said('location /r { jwt_required; jwt_refresh; }'), qr/write jwt_required refresh/, 'of access tokens';
 like said('location /r { jwt_refresh; }'), qr/write jwt_required refresh/, 'of none';
 like said('location /r { jwt_required refresh skip_revocation_check; jwt_refresh; }'), qr/remove skip_revocation_check/, 'of revoked ones';
+like said('location /r { jwt_required refresh; jwt_revocation_checks access; jwt_refresh; }'), qr/would renew revoked tokens: let jwt_revocation_checks name refresh/, 'unchecked ones';
 like said('location /r { jwt_required refresh; jwt_refresh twice; }'), qr/unknown word "twice" of jwt_refresh: write rotate, or nothing/, 'another word';
 like said('location /r { jwt_algorithm ES256; jwt_public_key %%DIR%%/key.pub; jwt_required refresh; jwt_refresh; }'),
     qr/jwt_refresh has no key that signs with jwt_algorithm ES256/, 'without a signing key';

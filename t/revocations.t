@@ -22,6 +22,7 @@ my $t = JWTTest->new(
     location /admin   { jwt_revocations; }
     location /guarded { allow 127.0.0.2; deny all; jwt_revocations; }
     location /token   { jwt_required; jwt_token_location cookies headers; jwt_revocations; }
+    location /status  { jwt_status json; }
     location /refresh { jwt_required refresh; jwt_refresh; }
 EOF_CONFIG
 );
@@ -69,22 +70,22 @@ cmp_ok $row->{kept_until}, '>', $past->{exp}, 'until it has expired';
 is remove({ token => $two })->{status}, 200, 'and taken back';
 is status_of($two), 200, 'by itself';
 
-is add({ sub => 'alice' })->{status}, 201, 'a subject is logged out everywhere';
+is add({ subject => 'alice' })->{status}, 201, 'a subject is logged out everywhere';
 is status_of($one), 401, 'with all that was issued before';
 is status_of($two), 200, 'others are not';
 ok $t->wait_for(3, sub { status_of(token(claims(sub => 'alice', iat => int time))) == 200 }), 'and may log in again';
-is remove({ sub => 'alice' })->{status}, 200, 'taken back';
+is remove({ subject => 'alice' })->{status}, 200, 'taken back';
 is status_of($one), 200, 'the old ones are good again';
 
-is add({ sub => 'alice', before => time - 100 })->{status}, 201, 'before a moment';
+is add({ subject => 'alice', before => time - 100 })->{status}, 201, 'before a moment';
 is status_of($one), 200, 'which was earlier';
-is add({ sub => 'alice', before => undef })->{status}, 200, 'whenever it was issued';
+is add({ subject => 'alice', before => undef })->{status}, 200, 'whenever it was issued';
 is status_of(token(claims(sub => 'alice', iat => int time))), 401, 'also from now on';
-remove({ sub => 'alice' });
+remove({ subject => 'alice' });
 
 my $access = $t->post('/refresh', [Authorization => 'Bearer ' . token(claims(type => 'refresh', sid => 'login'))], '')->{json}{access_token};
 is status_of($access), 200, 'a family';
-is add({ sid => 'login' })->{status}, 201, 'is revoked';
+is add({ family => 'login' })->{status}, 201, 'is revoked';
 is status_of($access), 401, 'as a whole';
 
 is status_of($two, '/keyed/'), 200, 'a key';
@@ -125,23 +126,30 @@ for my $query ('limit=0', 'limit=1001', 'limit=x', 'limit=', 'limit=-1', 'limit=
 }
 is $t->request('HEAD', '/admin')->{status}, 200, 'HEAD';
 
+# ---- figures
+
+ok $t->wait_for(5, sub { ($t->get("/status")->{json}{revocation_entries} // 0) >= keys %seen }), 'jwt_status counts them';
+my $figures = $t->get('/status')->{json};
+cmp_ok $figures->{revocation_store_bytes}, '>', 4096, 'and what they take';
+cmp_ok +(map { $_->{value} } grep { $_->{result} eq 'ok' } @{ $figures->{revocation_writes_total} })[0], '>', 30, 'and how many were written';
+
 # ---- what is refused, and why
 
 for my $case (
     ['{', qr/^Invalid JSON: /],
     ['[]', qr/^Invalid JSON: /],
     ['{"jti":"a","jti":"b"}', qr/^Invalid JSON: /],
-    [{}, qr/^The members do not agree: name what is revoked by one of token, jti, sid, sub, kid and all$/],
-    [{ jti => 'a', sub => 'b' }, qr/^The members do not agree/],
+    [{}, qr/^The members do not agree: name what is revoked by one of token, jti, family, subject, kid and all$/],
+    [{ jti => 'a', subject => 'b' }, qr/^The members do not agree/],
     [{ jti => 'a', expires => 5 }, qr/^Unknown member "expires"/],
     [{ jti => 5 }, qr/^jti takes a string that is not empty$/],
     [{ jti => '' }, qr/^jti takes a string that is not empty$/],
-    [{ sub => ['a'] }, qr/^sub takes a string/],
+    [{ subject => ['a'] }, qr/^subject takes a string/],
     [{ all => JSON::PP::false }, qr/^all takes true$/],
     [{ all => 'yes' }, qr/^all takes true$/],
     [{ jti => 'a', iss => 5 }, qr/^iss takes a string, or null/],
-    [{ sub => 'a', before => 'now' }, qr/^before takes seconds since 1970, or null$/],
-    [{ sub => 'a', before => -1 }, qr/^before takes/],
+    [{ subject => 'a', before => 'now' }, qr/^before takes seconds since 1970, or null$/],
+    [{ subject => 'a', before => -1 }, qr/^before takes/],
     [{ jti => 'a', exp => 1e300 }, qr/^exp takes/],
     [{ token => 'x' }, qr/^This is no token: /],
     [{ token => 5 }, qr/^token takes a string$/],
