@@ -118,9 +118,8 @@ jwt::Demand demand_of(const Requirement& requirement, const FoundToken& found) {
             found.csrf ? std::optional<std::string_view>(*found.csrf) : std::nullopt};
 }
 
-/// From an unverified token to a candidate in `judging`. Nothing where it is one.
-std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requirement, Judging& judging,
-                                jwt::UnverifiedToken& parsed) {
+/// From an unverified token to an authentic one in `judging`. Nothing where it is one.
+std::optional<Judgement> authenticate(ngx_http_request_t* r, Judging& judging, jwt::UnverifiedToken& parsed) {
     const LocationConfig& config = *judging.config;
     const auto keys = keys_for(r, judging, parsed);
     if (!keys) {
@@ -133,8 +132,16 @@ std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requir
     if (!authentic) {
         return denied(std::move(authentic.error()));
     }
+    judging.token = std::move(*authentic);
+    return std::nullopt;
+}
+
+/// From an authentic token to a candidate in `judging`. Nothing where it is one.
+std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requirement, Judging& judging,
+                                jwt::AuthenticToken& authentic) {
+    const LocationConfig& config = *judging.config;
     judging.verified_at = now();
-    auto verified = jwt::Verifier::verify(std::move(*authentic), *config.policy, demand_of(requirement, judging.found),
+    auto verified = jwt::Verifier::verify(std::move(authentic), *config.policy, demand_of(requirement, judging.found),
                                           judging.verified_at);
     if (!verified) {
         jwt::RefusedToken& refused = verified.error();
@@ -163,14 +170,22 @@ std::optional<jwt::Refusal> outlived(const Requirement& requirement, const Judgi
 
 Judgement judge(ngx_http_request_t* r, const Requirement& requirement, Judging& judging) {
     if (std::holds_alternative<std::monostate>(judging.token)) {
-        auto parsed = worker().verifier.parse(judging.found.text);
-        if (!parsed) {
-            return denied(std::move(parsed.error()));
+        auto opened = open_token(r, *judging.config, judging.found.text, judging.decryption);
+        if (!opened) {
+            return Waiting{};
         }
-        judging.token = std::move(*parsed);
+        if (!*opened) {
+            return denied(std::move(opened->error()));
+        }
+        std::visit([&judging](auto& token) { judging.token = std::move(token); }, **opened);
     }
     if (auto* parsed = std::get_if<jwt::UnverifiedToken>(&judging.token)) {
-        if (auto ended = verify(r, requirement, judging, *parsed)) {
+        if (auto ended = authenticate(r, judging, *parsed)) {
+            return std::move(*ended);
+        }
+    }
+    if (auto* authentic = std::get_if<jwt::AuthenticToken>(&judging.token)) {
+        if (auto ended = verify(r, requirement, judging, *authentic)) {
             return std::move(*ended);
         }
     }
