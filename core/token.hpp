@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <new>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -110,6 +112,11 @@ public:
     [[nodiscard]] std::string_view signing_input() const noexcept { return parts_.signing_input(); }
     [[nodiscard]] std::string_view text() const noexcept { return parts_.text(); }
     [[nodiscard]] std::string_view presented() const noexcept { return parts_.presented(); }
+    /// Of the key that verified it, also where the header names none; nothing where neither has one.
+    [[nodiscard]] std::optional<std::string_view> kid() const noexcept {
+        const auto named = header().member("kid");
+        return named ? named->string() : kid_ ? std::optional<std::string_view>(*kid_) : std::nullopt;
+    }
     /// Bytes of memory that its copies share.
     [[nodiscard]] std::size_t size() const noexcept { return parts_.size(); }
 
@@ -118,11 +125,12 @@ public:
 
 private:
     friend class Verifier;
-    AuthenticToken(UnverifiedToken&& token, Algorithm algorithm) noexcept
-        : parts_(std::move(token.parts_)), algorithm_(algorithm) {}
+    AuthenticToken(UnverifiedToken&& token, Algorithm algorithm, std::optional<std::string>&& kid) noexcept
+        : parts_(std::move(token.parts_)), algorithm_(algorithm), kid_(std::move(kid)) {}
 
     TokenParts parts_;
     Algorithm algorithm_;
+    std::optional<std::string> kid_;  // of the key, where the header names none
 };
 
 /// A token that passed every check of the core, at one time: holding one is the proof. Only Verifier makes one.

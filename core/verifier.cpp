@@ -50,11 +50,16 @@ tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text, st
 
 tl::expected<AuthenticToken, Refusal> Verifier::authenticate(UnverifiedToken&& token, const KeySet& keys,
                                                              AlgorithmSet allowed) {
-    auto algorithm = jws::authenticate(token.header(), token.signing_input(), token.signature(), keys, allowed);
-    if (!algorithm) {
-        return tl::unexpected(std::move(algorithm).error());
+    auto signed_by = jws::authenticate(token.header(), token.signing_input(), token.signature(), keys, allowed);
+    if (!signed_by) {
+        return tl::unexpected(std::move(signed_by).error());
     }
-    return AuthenticToken(std::move(token), *algorithm);
+    // The key ends with its set, the token may live longer.
+    std::optional<std::string> kid;
+    if (const auto own = signed_by->key->kid(); own && !token.header().member("kid")) {
+        kid.emplace(*own);
+    }
+    return AuthenticToken(std::move(token), signed_by->algorithm, std::move(kid));
 }
 
 tl::expected<VerifiedToken, RefusedToken> Verifier::verify(AuthenticToken token, const Policy& policy,
