@@ -72,6 +72,9 @@ private:
     std::uint32_t bits_ = 0;
 };
 
+/// Those of a shared secret.
+inline constexpr AlgorithmSet hmac_algorithms{Algorithm::hs256, Algorithm::hs384, Algorithm::hs512};
+
 /// The names in registration order, for people: "RS256 RS384 PS256".
 [[nodiscard]] std::string names(AlgorithmSet algorithms);
 

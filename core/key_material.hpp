@@ -39,7 +39,6 @@ inline constexpr std::array<Curve, 6> curves = {{
 [[nodiscard]] const Curve* curve_named(std::string_view name) noexcept;
 [[nodiscard]] const Curve* curve_of_id(int id) noexcept;
 
-inline constexpr AlgorithmSet hmac_algorithms = {Algorithm::hs256, Algorithm::hs384, Algorithm::hs512};
 inline constexpr AlgorithmSet rsa_algorithms = {Algorithm::rs256, Algorithm::rs384, Algorithm::rs512,
                                                 Algorithm::ps256, Algorithm::ps384, Algorithm::ps512};
 inline constexpr AlgorithmSet pss_algorithms = {Algorithm::ps256, Algorithm::ps384, Algorithm::ps512};

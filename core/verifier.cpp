@@ -7,6 +7,15 @@
 
 namespace jwt {
 
+namespace {
+
+std::optional<Refusal> check(json::Value payload, const Policy& policy, const Demand& demand, Time now) {
+    std::optional<Refusal> refused = check_claims(payload, policy, demand.csrf, now);
+    return refused ? std::move(refused) : check_demand(payload, demand, now);
+}
+
+}  // namespace
+
 tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text, std::string_view presented) {
     if (text.size() > max_token_size) {
         return tl::unexpected(refusal(Error::too_long));
@@ -55,23 +64,24 @@ tl::expected<AuthenticToken, Refusal> Verifier::authenticate(UnverifiedToken&& t
         return tl::unexpected(std::move(signed_by).error());
     }
     // The key ends with its set, the token may live longer.
-    std::optional<std::string> kid;
+    std::shared_ptr<const std::string> kid;
     if (const auto own = signed_by->key->kid(); own && !token.header().member("kid")) {
-        kid.emplace(*own);
+        kid = std::make_shared<const std::string>(*own);
     }
     return AuthenticToken(std::move(token), signed_by->algorithm, std::move(kid));
 }
 
 tl::expected<VerifiedToken, RefusedToken> Verifier::verify(AuthenticToken token, const Policy& policy,
                                                            const Demand& demand, Time now) {
-    std::optional<Refusal> refused = check_claims(token.payload(), policy, demand.csrf, now);
-    if (!refused) {
-        refused = check_demand(token.payload(), demand, now);
-    }
-    if (refused) {
+    if (std::optional<Refusal> refused = check(token.payload(), policy, demand, now)) {
         return tl::unexpected(RefusedToken{*std::move(refused), std::move(token)});
     }
     return VerifiedToken(std::move(token));
+}
+
+std::optional<Refusal> Verifier::check_again(const VerifiedToken& token, const Policy& policy, const Demand& demand,
+                                             Time now) {
+    return check(token.payload(), policy, demand, now);
 }
 
 }  // namespace jwt

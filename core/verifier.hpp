@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string_view>
 
 #include <tl/expected.hpp>
@@ -33,6 +34,10 @@ public:
     /// Checks claims, type and freshness. A refused token is handed back with its refusal.
     [[nodiscard]] static tl::expected<VerifiedToken, RefusedToken> verify(AuthenticToken token, const Policy& policy,
                                                                           const Demand& demand, Time now);
+
+    /// What has become wrong with a verified token since: times pass. Nothing where all is well.
+    [[nodiscard]] static std::optional<Refusal> check_again(const VerifiedToken& token, const Policy& policy,
+                                                            const Demand& demand, Time now);
 
 private:
     json::Parser parser_;

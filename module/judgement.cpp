@@ -112,6 +112,11 @@ tl::expected<std::shared_ptr<const jwt::KeySet>, NoResult> keys_for(ngx_http_req
     return std::move(*keys);
 }
 
+jwt::Demand demand_of(const Requirement& requirement, const FoundToken& found) {
+    return {requirement.use, requirement.fresh,
+            found.csrf ? std::optional<std::string_view>(*found.csrf) : std::nullopt};
+}
+
 /// From an unverified token to a candidate in `judging`. Nothing where it is one.
 std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requirement, Judging& judging,
                                 jwt::UnverifiedToken& parsed) {
@@ -127,16 +132,24 @@ std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requir
     if (!authentic) {
         return denied(std::move(authentic.error()));
     }
-    const auto& csrf = judging.found.csrf;
-    const jwt::Demand demand{requirement.use, requirement.fresh,
-                             csrf ? std::optional<std::string_view>(*csrf) : std::nullopt};
-    auto verified = jwt::Verifier::verify(std::move(*authentic), *config.policy, demand, now());
+    judging.verified_at = now();
+    auto verified = jwt::Verifier::verify(std::move(*authentic), *config.policy, demand_of(requirement, judging.found),
+                                          judging.verified_at);
     if (!verified) {
         jwt::RefusedToken& refused = verified.error();
         return denied(reason(refused.refusal.error), std::move(refused.refusal.message), std::move(refused.token));
     }
     judging.token = Accepted{std::move(*verified), std::nullopt};
     return std::nullopt;
+}
+
+/// What is wrong with a token once its hooks have waited: it may have lived for less.
+std::optional<jwt::Refusal> outlived(const Requirement& requirement, const Judging& judging,
+                                     const jwt::VerifiedToken& token) {
+    if (now() == judging.verified_at) {
+        return std::nullopt;
+    }
+    return jwt::Verifier::check_again(token, *judging.config->policy, demand_of(requirement, judging.found), now());
 }
 
 }  // namespace
@@ -157,6 +170,9 @@ Judgement judge(ngx_http_request_t* r, const Requirement& requirement, Judging& 
     Accepted& candidate = std::get<Accepted>(judging.token);
     if (auto ended = ask_hooks(r, requirement, judging, candidate)) {
         return std::move(*ended);
+    }
+    if (auto refusal = outlived(requirement, judging, candidate.token)) {
+        return denied(reason(refusal->error), std::move(refusal->message), std::move(candidate.token));
     }
     return std::move(candidate);
 }

@@ -15,8 +15,6 @@ KeySources::~KeySources() {
 
 namespace {
 
-const jwt::AlgorithmSet hmac_algorithms = {jwt::Algorithm::hs256, jwt::Algorithm::hs384, jwt::Algorithm::hs512};
-
 ngx_array_t* no_words() noexcept {
     return static_cast<ngx_array_t*>(NGX_CONF_UNSET_PTR);
 }
@@ -45,10 +43,10 @@ std::string advice(jwt::AlgorithmSet served) {
 std::optional<std::string> add_verifying_keys(const KeySources::Source& source, jwt::AlgorithmSet allowed,
                                               jwt::KeySet& into) {
     if (source.kind == KeySources::Kind::secret) {
-        const jwt::AlgorithmSet wanted = allowed & hmac_algorithms;
+        const jwt::AlgorithmSet wanted = allowed & jwt::hmac_algorithms;
         if (wanted.empty()) {
             return "jwt_secret_key cannot be used with " + names(allowed) +
-                   ": write jwt_decode_algorithms with one of " + names(hmac_algorithms) + ", or remove the secret";
+                   ": write jwt_decode_algorithms with one of " + names(jwt::hmac_algorithms) + ", or remove the secret";
         }
         auto key = jwt::Key::from_secret(source.secret, wanted);
         if (!key) {

@@ -462,5 +462,31 @@ TEST(Verifier, AppliesDemands) {
     EXPECT_EQ(verified(R"({"sub":"a","csrf":"c"})", {.csrf = "d"}), "csrf_mismatch");
 }
 
+TEST(Verifier, ChecksAgainAsTimesPass) {
+    Verifier verifier;
+    const auto verified_for = [&](std::string_view payload, const Demand& demand) {
+        auto token = verifier.parse(token_of(plain_header, payload));
+        return *Verifier::verify(*Verifier::authenticate(*std::move(token), key_set(), hmacs), {}, demand, now);
+    };
+    const auto again = [](const VerifiedToken& token, const Policy& policy, const Demand& demand, Time time) {
+        const auto refused = Verifier::check_again(token, policy, demand, time);
+        return refused ? std::string(word(refused->error)) : "ok";
+    };
+    const VerifiedToken token = verified_for(plain_payload, {});
+    Policy lenient;
+    lenient.leeway = 5s;
+    EXPECT_EQ(again(token, {}, {}, now), "ok");
+    EXPECT_EQ(again(token, {}, {}, now + 999ms), "ok");
+    EXPECT_EQ(again(token, {}, {}, now + 1s), "expired");
+    EXPECT_EQ(again(token, lenient, {}, now + 1s), "ok");
+    EXPECT_EQ(again(token, lenient, {}, now + 6s), "expired");
+
+    const Demand fresh{.fresh = true};
+    const VerifiedToken fresh_token = verified_for(R"({"sub":"alice","nbf":1700000000,"fresh":1700000001})", fresh);
+    EXPECT_EQ(again(fresh_token, {}, fresh, now + 1s), "ok");
+    EXPECT_EQ(again(fresh_token, {}, fresh, now + 2s), "not_fresh");
+    EXPECT_EQ(again(fresh_token, {}, fresh, now - 1s), "nbf_future");
+}
+
 }  // namespace
 }  // namespace jwt
