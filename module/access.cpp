@@ -302,6 +302,13 @@ ngx_int_t answer_refused(ngx_http_request_t* r) noexcept {
 ngx_int_t settle_request(ngx_http_request_t* r) noexcept {
     if (RequestState* state = RequestState::find(r)) {
         state->let_in(location_config(r));
+        const ngx_int_t watched = guarded(r->connection->log, ngx_int_t{NGX_HTTP_INTERNAL_SERVER_ERROR}, [&] {
+            worker().watches.watch(r, *state);
+            return ngx_int_t{NGX_DECLINED};
+        });
+        if (watched != NGX_DECLINED) {
+            return watched;
+        }
     }
     // An error page keeps the challenge of the refusal that it is shown for.
     if (satisfies_any(r) && r->error_page == 0) {

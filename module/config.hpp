@@ -13,6 +13,7 @@
 #include "../core/key.hpp"
 #include "../core/policy.hpp"
 #include "lua_host.hpp"
+#include "status.hpp"
 
 namespace ngx {
 
@@ -89,6 +90,7 @@ struct MainConfig {
     LuaLimits* lua_limits;
     ngx_array_t variables;  // ngx_uint_t: indices of our variables, whose values end when a request is judged anew
     struct LuaFiles* lua;   // what is to be loaded
+    struct CountersConfig* counters;  // null where nothing is counted
 };
 
 struct LuaFileSpec {
@@ -117,6 +119,7 @@ struct CookieConfig {
 /// What `location` blocks say. Plain, as nginx's slot setters need it; requests see it as const.
 struct LocationConfig {
     const Requirement* required;
+    std::uint16_t counted_as;  // a Row of counters.hpp
 
     const TokenLocations* token_locations;
     ngx_str_t header_name;
@@ -166,6 +169,9 @@ struct LocationConfig {
     const LuaBinding* lua;
     ngx_str_t handler;
     Origin* handler_origin;
+    ngx_flag_t close_on_expiry;
+    ngx_str_t content;  // name of the directive that makes the content, where it is one of ours
+    StatusFormat status_format;
 };
 
 [[nodiscard]] inline const LocationConfig& location_config(const ngx_http_request_t* r) noexcept {

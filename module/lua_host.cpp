@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 
+#include "counters.hpp"
 #include "guard.hpp"
 #include "lua_state.hpp"
 
@@ -198,7 +199,14 @@ auto LuaHost::call(LuaRun& run, Start&& start, Take&& take)
 
 tl::expected<void, NoResult> LuaHost::go_on(LuaCall& call) {
     LuaState& state = *call.state;
+    const bool begun = call.thread == nullptr;
+    const bool timed = counts();
+    const auto start = timed ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
     const LuaState::Outcome outcome = state.run(call);
+    if (timed) {
+        count_lua({call.kind == "hook" ? std::optional(call.hook) : std::nullopt, begun,
+                   outcome == LuaState::Outcome::failed, std::chrono::steady_clock::now() - start});
+    }
     if (outcome == LuaState::Outcome::waiting) {
         return tl::make_unexpected(NoResult::waiting);
     }

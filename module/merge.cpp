@@ -1,5 +1,6 @@
 #include "../core/issuer.hpp"
 #include "../core/verifier.hpp"
+#include "counters.hpp"
 #include "directives.hpp"
 #include "guard.hpp"
 
@@ -246,6 +247,7 @@ void merge_values(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& pr
     flag(&LocationConfig::csrf_check_form, 0);
     flag(&LocationConfig::encode_nbf, 1);
     flag(&LocationConfig::verify_sub, 1);
+    flag(&LocationConfig::close_on_expiry, 0);
     const auto duration = [&](time_t LocationConfig::*field, time_t fallback) {
         merge(conf.*field, prev.*field, time_t{NGX_CONF_UNSET}, fallback);
     };
@@ -403,6 +405,7 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     }
     merge_texts(conf, prev);
     merge_values(cf, conf, prev);
+    conf.counted_as = conf.required != nullptr && conf.required->on ? location_row(cf) : no_row;
     merge_algorithms(cf, conf, prev);
     if (merge_lua(cf, conf, prev) != NGX_CONF_OK) {
         return failed();
@@ -440,6 +443,7 @@ void* create_location_config(ngx_conf_t* cf) noexcept {
     config->csrf_check_form = NGX_CONF_UNSET;
     config->encode_nbf = NGX_CONF_UNSET;
     config->verify_sub = NGX_CONF_UNSET;
+    config->close_on_expiry = NGX_CONF_UNSET;
     config->decode_leeway = NGX_CONF_UNSET;
     config->access_token_expires = NGX_CONF_UNSET;
     config->refresh_token_expires = NGX_CONF_UNSET;

@@ -11,7 +11,9 @@
 
 #include "../core/key.hpp"
 #include "../core/verifier.hpp"
+#include "counters.hpp"
 #include "lua_host.hpp"
+#include "watch.hpp"
 
 namespace ngx {
 
@@ -34,6 +36,8 @@ struct Worker {
     jwt::Verifier verifier;
     jwt::json::Parser parser;
     HookKeys hook_keys;
+    Counters counters;
+    Watches watches;
     std::unique_ptr<LuaHost> lua;  // null where no hooks file is configured
 };
 

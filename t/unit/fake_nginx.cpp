@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "module/counters.hpp"
 #include "module/lua_services.hpp"
 
 namespace {
@@ -165,5 +166,11 @@ bool fetch_ended(const ngx_http_request_t* subrequest) noexcept {
 FetchedResponse fetched_response(ngx_http_request_t* subrequest) noexcept {
     return {true, ngx_null_string, 200, str("content-type: text/plain\r\n"), str(FakeRequest::of(subrequest).fetched)};
 }
+
+bool counts() noexcept {
+    return false;
+}
+
+void count_lua(const LuaRunCount&) noexcept {}
 
 }  // namespace ngx
