@@ -95,11 +95,24 @@ TokenCache::~TokenCache() {
     }
 }
 
-std::optional<AuthenticToken> TokenCache::find(std::string_view presented, const KeySet& keys,
+std::optional<UnverifiedToken> TokenCache::parsed(std::string_view presented) noexcept {
+    if (presented.size() > TextHash::max_size) {
+        return std::nullopt;
+    }
+    last_parsed_ = look_up((*hash_)(presented), presented, [](const Entry& known) { return known.is_bare(); });
+    return last_parsed_ == nullptr ? std::nullopt : std::optional(last_parsed_->token.unverified());
+}
+
+std::optional<AuthenticToken> TokenCache::find(const UnverifiedToken& token, const KeySet& keys,
                                                AlgorithmSet allowed) noexcept {
+    const std::string_view presented = token.presented();
     Entry* entry = nullptr;
-    if (presented.size() <= TextHash::max_size) {
-        entry = look_up((*hash_)(presented), presented, [&keys](const Entry& known) { return known.is_of(keys); });
+    if (last_parsed_ != nullptr && last_parsed_->token.presented().data() == presented.data() &&
+        last_parsed_->is_of(keys)) {
+        entry = last_parsed_;
+    } else if (presented.size() <= TextHash::max_size) {
+        entry = look_up((*hash_)(presented), presented,
+                        [&](const Entry& known) { return known.is_of(keys) && known.token.text() == token.text(); });
     }
     // RFC 8725 §3.1: which algorithms are allowed is the location's word, also for what another one let through.
     if (entry == nullptr || !allowed.has(entry->token.algorithm())) {
@@ -114,21 +127,14 @@ std::optional<AuthenticToken> TokenCache::find(std::string_view presented, const
     return entry->token;
 }
 
-std::optional<UnverifiedToken> TokenCache::parsed(std::string_view presented) const noexcept {
-    if (presented.size() > TextHash::max_size) {
-        return std::nullopt;
-    }
-    const Entry* entry = look_up((*hash_)(presented), presented, [](const Entry& known) { return known.is_bare(); });
-    return entry == nullptr ? std::nullopt : std::optional(entry->token.unverified());
-}
-
 void TokenCache::insert(const AuthenticToken& token, const KeySet& keys) {
     const std::string_view presented = token.presented();
     if (presented.size() > TextHash::max_size) {
         return;
     }
     const std::uint64_t hash = (*hash_)(presented);
-    if (look_up(hash, presented, [&keys](const Entry& known) { return known.is_of(keys); }) != nullptr) {
+    const auto same = [&](const Entry& known) { return known.is_of(keys) && known.token.text() == token.text(); };
+    if (look_up(hash, presented, same) != nullptr) {
         return;
     }
     auto entry = std::unique_ptr<Entry>(new Entry{nullptr, nullptr, nullptr, hash, token, keys.identity()});
@@ -164,6 +170,9 @@ void TokenCache::remove(Entry* entry) noexcept {
         link = &(*link)->next;
     }
     *link = entry->next;
+    if (last_parsed_ == entry) {
+        last_parsed_ = nullptr;
+    }
     unlink(*entry);
     size_ -= entry->size();
     --entries_;

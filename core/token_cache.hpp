@@ -54,14 +54,14 @@ public:
     TokenCache(const TokenCache&) = delete;
     TokenCache& operator=(const TokenCache&) = delete;
 
-    /// The token, where these very keys verified it by an algorithm of `allowed`: what Verifier::parse and
-    /// Verifier::authenticate would say. Never because of another set of keys, be it of the same place in memory.
-    [[nodiscard]] std::optional<AuthenticToken> find(std::string_view presented, const KeySet& keys,
-                                                     AlgorithmSet allowed) noexcept;
+    /// What Verifier::parse would say of a text, where it was seen before: the same token, as one that nobody has
+    /// looked at. Of bare tokens only, since what another one holds depends on keys.
+    [[nodiscard]] std::optional<UnverifiedToken> parsed(std::string_view presented) noexcept;
 
-    /// What Verifier::parse would say: for tokens that have a say in which keys are theirs. Of bare tokens only, since
-    /// what is in another one depends on keys.
-    [[nodiscard]] std::optional<UnverifiedToken> parsed(std::string_view presented) const noexcept;
+    /// What Verifier::authenticate would say, where these very keys verified the token by an algorithm of `allowed`.
+    /// Nothing because of another set of keys, be it of the same place in memory.
+    [[nodiscard]] std::optional<AuthenticToken> find(const UnverifiedToken& token, const KeySet& keys,
+                                                     AlgorithmSet allowed) noexcept;
 
     /// Keeps a token that Verifier::authenticate made with these keys.
     void insert(const AuthenticToken& token, const KeySet& keys);
@@ -87,6 +87,7 @@ private:
     std::unique_ptr<Entry*[]> buckets_;
     Entry* newest_ = nullptr;
     Entry* oldest_ = nullptr;
+    Entry* last_parsed_ = nullptr;  // which find is most often asked for
     std::size_t size_;
     std::size_t entries_ = 0;
     Counts counts_;

@@ -70,6 +70,15 @@ struct KeySources {
     };
     std::vector<Source> sources;
 
+    /// What locations made of them: those of the same rules share their keys, and what is known of their tokens.
+    struct Made {
+        ngx_uint_t algorithm;
+        jwt::AlgorithmSet decode_algorithms;
+        bool hook_decides;
+        const struct Keys* keys;
+    };
+    std::vector<Made> made;
+
     ~KeySources();
 };
 
@@ -88,8 +97,9 @@ struct LuaBinding {
 /// http{} alone.
 struct MainConfig {
     LuaLimits* lua_limits;
-    ngx_array_t variables;  // ngx_uint_t: indices of our variables, whose values end when a request is judged anew
-    struct LuaFiles* lua;   // what is to be loaded
+    const std::size_t* cache;  // bytes; 0: off, null: as much as is usual
+    ngx_array_t variables;     // ngx_uint_t: indices of our variables, whose values end when a request is judged anew
+    struct LuaFiles* lua;      // what is to be loaded
     struct CountersConfig* counters;  // null where nothing is counted
 };
 

@@ -384,6 +384,8 @@ ngx_command_t directives[] = {
     in_locations("jwt_status", NGX_CONF_NOARGS | NGX_CONF_TAKE1, guarded_setter<set_status>, 0, NGX_HTTP_LOC_CONF),
     {ngx_string("jwt_lua_limit"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, guarded_setter<set_lua_limit>,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
+    {ngx_string("jwt_cache"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, guarded_setter<set_cache>, NGX_HTTP_MAIN_CONF_OFFSET,
+     0, nullptr},
     ngx_null_command,
 };
 

@@ -45,5 +45,6 @@ namespace ngx {
 char* set_required(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_secret_key(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_key_file(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_cache(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 
 }  // namespace ngx

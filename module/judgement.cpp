@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "authentication.hpp"
 #include "guard.hpp"
 #include "worker.hpp"
 
@@ -128,7 +129,7 @@ std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requir
     if (*keys == nullptr) {
         return denied(jwt::refusal(jwt::Error::signature));
     }
-    auto authentic = jwt::Verifier::authenticate(std::move(parsed), **keys, *config.decode_algorithms);
+    auto authentic = authenticate_token(std::move(parsed), **keys, *config.decode_algorithms);
     if (!authentic) {
         return denied(std::move(authentic.error()));
     }
@@ -156,7 +157,7 @@ std::optional<jwt::Refusal> outlived(const Requirement& requirement, const Judgi
 
 Judgement judge(ngx_http_request_t* r, const Requirement& requirement, Judging& judging) {
     if (std::holds_alternative<std::monostate>(judging.token)) {
-        auto parsed = worker().verifier.parse(judging.found.text);
+        auto parsed = parse_token(judging.found.text);
         if (!parsed) {
             return denied(std::move(parsed.error()));
         }

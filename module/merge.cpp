@@ -47,7 +47,8 @@ std::optional<std::string> add_verifying_keys(const KeySources::Source& source, 
         const jwt::AlgorithmSet wanted = allowed & jwt::hmac_algorithms;
         if (wanted.empty()) {
             return "jwt_secret_key cannot be used with " + names(allowed) +
-                   ": write jwt_decode_algorithms with one of " + names(jwt::hmac_algorithms) + ", or remove the secret";
+                   ": write jwt_decode_algorithms with one of " + names(jwt::hmac_algorithms) +
+                   ", or remove the secret";
         }
         auto key = jwt::Key::from_secret(source.secret, wanted);
         if (!key) {
@@ -128,6 +129,7 @@ char* prepare_keys(ngx_conf_t* cf, LocationConfig& config) {
     }
     keys->signer = std::move(*signer);
     config.keys = keys;
+    config.key_sources->made.push_back({config.algorithm, *config.decode_algorithms, decides_keys(config), keys});
     return NGX_CONF_OK;
 }
 
@@ -315,12 +317,12 @@ char* merge_keys(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& pre
         return NGX_CONF_OK;
     }
     if (conf.key_sources != nullptr) {
-        const bool as_outside = conf.key_sources == prev.key_sources && conf.algorithm == prev.algorithm &&
-                                decides_keys(conf) == decides_keys(prev) && prev.decode_algorithms != nullptr &&
-                                *conf.decode_algorithms == *prev.decode_algorithms;
-        if (as_outside && prev.keys != nullptr) {
-            conf.keys = prev.keys;
-            return NGX_CONF_OK;
+        for (const KeySources::Made& made : conf.key_sources->made) {
+            if (made.algorithm == conf.algorithm && made.decode_algorithms == *conf.decode_algorithms &&
+                made.hook_decides == decides_keys(conf)) {
+                conf.keys = made.keys;
+                return NGX_CONF_OK;
+            }
         }
         return prepare_keys(cf, conf);
     }

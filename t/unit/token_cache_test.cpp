@@ -42,6 +42,13 @@ AuthenticToken authentic(Verifier& verifier, const std::string& text, const std:
     return *std::move(token);
 }
 
+/// The way of a request's token: by its parsed form.
+std::optional<AuthenticToken> find(TokenCache& cache, const std::string& text, const KeySet& keys,
+                                   AlgorithmSet allowed = hmacs) {
+    const auto parsed = cache.parsed(text);
+    return parsed ? cache.find(*parsed, keys, allowed) : std::nullopt;
+}
+
 /// One that gives every text the same value.
 std::unique_ptr<const TextHash> worst_hash() {
     return std::make_unique<const TextHash>(TextHash::Key{});
@@ -53,7 +60,7 @@ protected:
     KeySet keys = key_set();
     TokenCache cache{TokenCache::min_size};
 
-    [[nodiscard]] bool has(const std::string& text) { return cache.find(text, keys, hmacs).has_value(); }
+    [[nodiscard]] bool has(const std::string& text) { return find(cache, text, keys).has_value(); }
     void insert(const std::string& text) { cache.insert(authentic(verifier, text), keys); }
 };
 
@@ -61,7 +68,7 @@ TEST_F(TokenCacheTest, FindsWhatWasInserted) {
     const std::string text = text_of("alice");
     EXPECT_FALSE(has(text));
     insert(text);
-    const auto found = cache.find(text, keys, hmacs);
+    const auto found = find(cache, text, keys);
     ASSERT_TRUE(found);
     EXPECT_EQ(found->text(), text);
     EXPECT_EQ(found->payload().member("sub")->string(), "alice");
@@ -69,6 +76,10 @@ TEST_F(TokenCacheTest, FindsWhatWasInserted) {
     insert(text);
     EXPECT_EQ(cache.entries(), 1U);
     EXPECT_EQ(cache.counts().hits, 1U);
+    EXPECT_EQ(cache.counts().misses, 0U);
+    EXPECT_FALSE(cache.find(*verifier.parse(text_of("bobby")), keys, hmacs));
+    EXPECT_TRUE(cache.find(*verifier.parse(text), keys, hmacs)) << "also of a text that was parsed anew";
+    EXPECT_EQ(cache.counts().hits, 2U);
     EXPECT_EQ(cache.counts().misses, 1U);
     EXPECT_EQ(cache.counts().evictions, 0U);
 }
@@ -80,18 +91,17 @@ TEST_F(TokenCacheTest, ComparesAllBytes) {
     const std::string other = text_of("bobby");
     colliding.insert(authentic(verifier, text), keys);
     colliding.insert(authentic(verifier, other), keys);
-    ASSERT_EQ(colliding.find(text, keys, hmacs)->payload().member("sub")->string(), "alice");
-    ASSERT_EQ(colliding.find(other, keys, hmacs)->payload().member("sub")->string(), "bobby");
+    ASSERT_EQ(find(colliding, text, keys)->payload().member("sub")->string(), "alice");
+    ASSERT_EQ(find(colliding, other, keys)->payload().member("sub")->string(), "bobby");
     for (std::size_t i = 0; i < text.size(); ++i) {
         std::string changed = text;
         changed[i] = changed[i] == 'A' ? 'B' : 'A';
-        EXPECT_FALSE(colliding.find(changed, keys, hmacs)) << i;
+        EXPECT_FALSE(find(colliding, changed, keys)) << i;
         EXPECT_FALSE(colliding.parsed(changed)) << i;
-        EXPECT_FALSE(colliding.find(text.substr(0, i), keys, hmacs)) << i;
+        EXPECT_FALSE(find(colliding, text.substr(0, i), keys)) << i;
     }
-    EXPECT_FALSE(colliding.find(text + 'A', keys, hmacs));
-    EXPECT_FALSE(colliding.find("", keys, hmacs));
-    EXPECT_FALSE(colliding.find(std::string(TextHash::max_size + 1, 'A'), keys, hmacs));
+    EXPECT_FALSE(find(colliding, text + 'A', keys));
+    EXPECT_FALSE(colliding.parsed(""));
     EXPECT_FALSE(colliding.parsed(std::string(TextHash::max_size + 1, 'A')));
 }
 
@@ -100,18 +110,18 @@ TEST_F(TokenCacheTest, BelongsToOneSetOfKeys) {
     const std::string text = text_of("alice");
     insert(text);
     ASSERT_TRUE(has(text));
-    EXPECT_TRUE(cache.find(text, KeySet(keys), hmacs));
-    EXPECT_FALSE(cache.find(text, key_set('x'), hmacs));
-    EXPECT_FALSE(cache.find(text, key_set(), hmacs)) << "the same key, loaded again";
-    EXPECT_FALSE(cache.find(text, KeySet(), hmacs));
+    EXPECT_TRUE(find(cache, text, KeySet(keys), hmacs));
+    EXPECT_FALSE(find(cache, text, key_set('x'), hmacs));
+    EXPECT_FALSE(find(cache, text, key_set(), hmacs)) << "the same key, loaded again";
+    EXPECT_FALSE(find(cache, text, KeySet(), hmacs));
     KeySet larger = keys;
     larger.add(hmac_key('x'));
-    EXPECT_FALSE(cache.find(text, larger, hmacs));
+    EXPECT_FALSE(find(cache, text, larger));
     EXPECT_TRUE(has(text));
 
     cache.insert(authentic(verifier, text), larger);
     EXPECT_TRUE(has(text));
-    EXPECT_TRUE(cache.find(text, larger, hmacs));
+    EXPECT_TRUE(find(cache, text, larger));
     EXPECT_EQ(cache.entries(), 2U);
 }
 
@@ -120,9 +130,9 @@ TEST_F(TokenCacheTest, IsNotFooledByAnAddressThatIsUsedAgain) {
     alignas(KeySet) std::array<std::byte, sizeof(KeySet)> place;
     for (int i = 0; i < 100; ++i) {
         auto* set = new (place.data()) KeySet(key_set());
-        ASSERT_FALSE(cache.find(text, *set, hmacs)) << i;
+        ASSERT_FALSE(find(cache, text, *set)) << i;
         cache.insert(authentic(verifier, text), *set);
-        ASSERT_TRUE(cache.find(text, *set, hmacs)) << i;
+        ASSERT_TRUE(find(cache, text, *set)) << i;
         set->~KeySet();
     }
 }
@@ -130,9 +140,9 @@ TEST_F(TokenCacheTest, IsNotFooledByAnAddressThatIsUsedAgain) {
 TEST_F(TokenCacheTest, AsksForTheAlgorithmEachTime) {
     const std::string text = text_of("alice", "HS512");
     insert(text);
-    EXPECT_TRUE(cache.find(text, keys, {Algorithm::hs512}));
-    EXPECT_FALSE(cache.find(text, keys, {Algorithm::hs256, Algorithm::hs384}));
-    EXPECT_FALSE(cache.find(text, keys, {}));
+    EXPECT_TRUE(find(cache, text, keys, {Algorithm::hs512}));
+    EXPECT_FALSE(find(cache, text, keys, {Algorithm::hs256, Algorithm::hs384}));
+    EXPECT_FALSE(find(cache, text, keys, {}));
     EXPECT_TRUE(has(text));
 }
 
@@ -145,12 +155,17 @@ TEST_F(TokenCacheTest, RemembersTheParsedFormForOtherKeys) {
     EXPECT_EQ(parsed->payload().member("sub")->string(), "alice");
     EXPECT_FALSE(Verifier::authenticate(*std::move(parsed), key_set('x'), hmacs)) << "it proves nothing";
     EXPECT_EQ(cache.counts().hits, 0U);
+}
 
-    const std::string wrapped = text_of("bobby");
-    cache.insert(authentic(verifier, wrapped, "presented"), keys);
-    EXPECT_TRUE(cache.find("presented", keys, hmacs));
-    EXPECT_FALSE(cache.find(wrapped, keys, hmacs)) << "it was never presented bare";
+TEST_F(TokenCacheTest, TellsBareAndWrappedTokensApart) {
+    const std::string text = text_of("alice");
+    const std::string other = text_of("bobby");
+    cache.insert(authentic(verifier, text, "presented"), keys);
+    EXPECT_TRUE(cache.find(*verifier.parse(text, "presented"), keys, hmacs));
+    EXPECT_FALSE(cache.find(*verifier.parse(other, "presented"), keys, hmacs)) << "unwrapped by other keys";
+    EXPECT_FALSE(cache.find(*verifier.parse(text), keys, hmacs)) << "it was never presented bare";
     EXPECT_FALSE(cache.parsed("presented")) << "what a wrapped token holds depends on keys";
+    EXPECT_FALSE(cache.parsed(text));
 }
 
 TEST_F(TokenCacheTest, EvictsTheLeastRecentlyUsed) {
@@ -174,13 +189,14 @@ TEST_F(TokenCacheTest, EvictsTheLeastRecentlyUsed) {
 TEST_F(TokenCacheTest, LeavesTokensToThoseWhoHoldThem) {
     const std::string text = text_of("alice");
     insert(text);
-    const auto held = cache.find(text, keys, hmacs);
-    for (int i = 0; has(text); ++i) {
-        for (int j = 0; j < 100; ++j) {
-            insert(text_of("user" + std::to_string(100 * i + j)));
-        }
+    const auto held = find(cache, text, keys);
+    const auto parsed = cache.parsed(text);
+    for (int i = 0; i < 500; ++i) {
+        insert(text_of("user" + std::to_string(i)));
     }
     EXPECT_EQ(held->payload().member("sub")->string(), "alice");
+    EXPECT_FALSE(cache.find(*parsed, keys, hmacs));
+    EXPECT_TRUE(Verifier::authenticate(*verifier.parse(parsed->text()), keys, hmacs));
 }
 
 // Against a list that is searched from end to end.
@@ -205,7 +221,7 @@ TEST_F(TokenCacheTest, DoesAsASimpleModelDoes) {
             const auto known = std::find_if(model.begin(), model.end(), [&](const Known& entry) {
                 return entry.text == token.text() && entry.set == set;
             });
-            ASSERT_EQ(tried.find(token.text(), sets[set], hmacs).has_value(), known != model.end()) << step;
+            ASSERT_EQ(find(tried, std::string(token.text()), sets[set]).has_value(), known != model.end()) << step;
             if (known != model.end()) {
                 model.splice(model.begin(), model, known);
                 continue;
@@ -218,7 +234,7 @@ TEST_F(TokenCacheTest, DoesAsASimpleModelDoes) {
             ASSERT_GT(tried.size(), empty);
         }
         EXPECT_GT(tried.counts().evictions, 1000U);
-        EXPECT_EQ(tried.counts().hits + tried.counts().misses, 20000U);
+        EXPECT_GT(tried.counts().hits, 1000U);
     }
 }
 
