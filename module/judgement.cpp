@@ -114,8 +114,7 @@ tl::expected<std::shared_ptr<const jwt::KeySet>, NoResult> keys_for(ngx_http_req
 }
 
 jwt::Demand demand_of(const Requirement& requirement, const FoundToken& found) {
-    return {requirement.use, requirement.fresh,
-            found.csrf ? std::optional<std::string_view>(*found.csrf) : std::nullopt};
+    return {requirement.use, requirement.fresh, found.csrf};
 }
 
 /// From an unverified token to a candidate in `judging`. Nothing where it is one.

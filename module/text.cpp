@@ -1,6 +1,8 @@
 #include "text.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 
 namespace ngx {
 
@@ -11,6 +13,14 @@ constexpr std::string_view white_space = " \t\n\r\v\f";
 
 constexpr char lower(char c) noexcept {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+/// Whether one of eight bytes is a space or below it, as white space is.
+bool may_have_white_space(const char* eight) noexcept {
+    constexpr std::uint64_t ones = 0x0101010101010101;
+    std::uint64_t bytes;
+    std::memcpy(&bytes, eight, sizeof bytes);
+    return ((bytes - ones * ('\x20' + 1)) & ~bytes & ones * 0x80) != 0;
 }
 
 constexpr int hex_digit(char c) noexcept {
@@ -40,7 +50,11 @@ std::string_view trimmed(std::string_view text) noexcept {
 
 std::string_view take_word(std::string_view& text) noexcept {
     text = trimmed(text);
-    const std::size_t end = std::min(text.find_first_of(white_space), text.size());
+    std::size_t end = 0;
+    while (end + sizeof(std::uint64_t) <= text.size() && !may_have_white_space(text.data() + end)) {
+        end += sizeof(std::uint64_t);
+    }
+    end = std::min(text.find_first_of(white_space, end), text.size());
     const std::string_view word = text.substr(0, end);
     text = trimmed(text.substr(end));
     return word;

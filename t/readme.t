@@ -97,7 +97,7 @@ for my $name (sort keys %astray) {
 
 for my $example (grep { !/load_module/ } @nginx) {
     my ($code, $said) = JWTTest->nginx_t(
-        http   => 'jwt_secret_key file:%%DIR%%/jwt.secret;',
+        http   => 'jwt_secret_key file:%%DIR%%/jwt.secret; limit_req_zone $binary_remote_addr zone=addresses:1m rate=1r/s;',
         config => in_place($example),
         files  => \%files
     );
