@@ -67,6 +67,10 @@ template <class T>
     return result;
 }
 
+[[nodiscard]] bool is_object(const simdjson::internal::tape_ref& place) noexcept {
+    return place.doc != nullptr && place.tape_ref_type() == simdjson::internal::tape_type::START_OBJECT;
+}
+
 [[nodiscard]] ParseError parse_error(simdjson::error_code code) {
     switch (code) {
         case simdjson::MEMALLOC:
@@ -276,7 +280,7 @@ std::optional<std::string_view> Value::string() const noexcept {
 
 std::optional<Value> Value::member(std::string_view name) const noexcept {
     simdjson::internal::tape_ref place = ValueAccess::place(*this);
-    if (place.doc == nullptr || place.tape_ref_type() != simdjson::internal::tape_type::START_OBJECT) {
+    if (!is_object(place)) {
         return std::nullopt;
     }
     // Claims are looked up a dozen times a request, and simdjson's own look-up costs four times as much.
@@ -314,10 +318,15 @@ std::string Value::text() const {
 }
 
 void Value::visit_members(MemberVisitor visit, void* context) const {
-    if (const std::optional<dom::object> object = get<dom::object>(*this)) {
-        for (const dom::key_value_pair member : *object) {
-            visit(context, member.key, ValueAccess::value(member.value));
-        }
+    simdjson::internal::tape_ref place = ValueAccess::place(*this);
+    if (!is_object(place)) {
+        return;
+    }
+    const std::size_t end = place.matching_brace_index() - 1;
+    for (++place.json_index; place.json_index < end; place.json_index = place.after_element()) {
+        const std::string_view name = place.get_string_view();
+        ++place.json_index;
+        visit(context, name, ValueAccess::value_at(place));
     }
 }
 

@@ -9,9 +9,12 @@ namespace jwt {
 
 namespace {
 
-std::optional<Refusal> check(json::Value payload, const Policy& policy, const Demand& demand, Time now) {
-    std::optional<Refusal> refused = check_claims(payload, policy, demand.csrf, now);
-    return refused ? std::move(refused) : check_demand(payload, demand, now);
+std::optional<Refusal> check(const AuthenticToken& token, const Policy& policy, const Demand& demand, Time now) {
+    std::optional<Refusal> refused = check_profile(token.header(), token.payload(), policy.profile);
+    if (!refused) {
+        refused = check_claims(token.payload(), policy, demand.csrf, now);
+    }
+    return refused ? std::move(refused) : check_demand(token.payload(), demand, now);
 }
 
 }  // namespace
@@ -73,7 +76,7 @@ tl::expected<AuthenticToken, Refusal> Verifier::authenticate(UnverifiedToken&& t
 
 tl::expected<VerifiedToken, RefusedToken> Verifier::verify(AuthenticToken token, const Policy& policy,
                                                            const Demand& demand, Time now) {
-    if (std::optional<Refusal> refused = check(token.payload(), policy, demand, now)) {
+    if (std::optional<Refusal> refused = check(token, policy, demand, now)) {
         return tl::unexpected(RefusedToken{*std::move(refused), std::move(token)});
     }
     return VerifiedToken(std::move(token));
@@ -81,7 +84,7 @@ tl::expected<VerifiedToken, RefusedToken> Verifier::verify(AuthenticToken token,
 
 std::optional<Refusal> Verifier::check_again(const VerifiedToken& token, const Policy& policy, const Demand& demand,
                                              Time now) {
-    return check(token.payload(), policy, demand, now);
+    return check(token.authentic(), policy, demand, now);
 }
 
 }  // namespace jwt

@@ -31,7 +31,7 @@ public:
     [[nodiscard]] static tl::expected<AuthenticToken, Refusal> authenticate(UnverifiedToken&& token, const KeySet& keys,
                                                                             AlgorithmSet allowed);
 
-    /// Checks claims, type and freshness. A refused token is handed back with its refusal.
+    /// Checks profile, claims, type and freshness. A refused token is handed back with its refusal.
     [[nodiscard]] static tl::expected<VerifiedToken, RefusedToken> verify(AuthenticToken token, const Policy& policy,
                                                                           const Demand& demand, Time now);
 

@@ -101,6 +101,8 @@ struct MainConfig {
     ngx_array_t variables;     // ngx_uint_t: indices of our variables, whose values end when a request is judged anew
     struct LuaFiles* lua;      // what is to be loaded
     struct CountersConfig* counters;  // null where nothing is counted
+    struct RevocationConfig* revocation;
+    time_t longest_leeway;  // of all locations
 };
 
 struct LuaFileSpec {
@@ -125,6 +127,9 @@ struct CookieConfig {
     ngx_str_t csrf_cookie_name;
     ngx_str_t csrf_cookie_path;
 };
+
+struct Conditions;   // conditions.hpp
+struct Publication;  // publishing.hpp
 
 /// What `location` blocks say. Plain, as nginx's slot setters need it; requests see it as const.
 struct LocationConfig {
@@ -165,6 +170,10 @@ struct LocationConfig {
     ngx_flag_t encode_nbf;
     ngx_str_t identity_claim;
     ngx_flag_t verify_sub;
+    time_t max_age;      // 0: any
+    ngx_uint_t profile;  // a jwt::Profile
+    Origin* profile_origin;
+    Conditions* conditions;
     const jwt::Policy* policy;
     ngx_str_t error_message_key;
     time_t access_token_expires;  // 0: never
@@ -172,6 +181,8 @@ struct LocationConfig {
 
     ngx_array_t* exempt_methods;  // ngx_str_t; "preflight" has its own meaning
     ngx_str_t realm;
+
+    ngx_uint_t revocation_checks;  // RevocationChecks
 
     ngx_str_t lua_file;
     ngx_str_t lua_path;
@@ -182,6 +193,7 @@ struct LocationConfig {
     ngx_flag_t close_on_expiry;
     ngx_str_t content;  // name of the directive that makes the content, where it is one of ours
     StatusFormat status_format;
+    Publication* publication;  // of jwt_jwks or jwt_discovery; not inherited
 };
 
 [[nodiscard]] inline const LocationConfig& location_config(const ngx_http_request_t* r) noexcept {

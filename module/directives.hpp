@@ -42,9 +42,19 @@ namespace ngx {
 /// Adds one place to search for tokens; an error sentence where that is none or comes twice.
 [[nodiscard]] std::optional<std::string> add_location(TokenLocations& locations, std::string_view text);
 
+char* set_revocation_store(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_revocation_checks(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_required(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_secret_key(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_key_file(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_cache(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_require_member(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_claim_variable(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_profile(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_jwks(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_discovery(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+
+// What merge.cpp does with the directives of a file of their own.
+void merge_revocation(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) noexcept;
 
 }  // namespace ngx

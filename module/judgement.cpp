@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "authentication.hpp"
+#include "conditions.hpp"
 #include "guard.hpp"
+#include "revocation.hpp"
 #include "worker.hpp"
 
 namespace ngx {
@@ -35,7 +37,24 @@ std::string identity_text(jwt::json::Value payload, const jwt::Policy& policy) {
 }
 
 Judgement without_result(NoResult why) {
-    return why == NoResult::waiting ? Judgement(Waiting{}) : Judgement(Failed{});
+    return why == NoResult::waiting ? Judgement(Waiting{}) : Judgement(Failed{status_of(why)});
+}
+
+/// Asks the revocation store. Nothing where the token was not revoked.
+std::optional<Judgement> ask_store(const Requirement& requirement, const Judging& judging, Accepted& candidate) {
+    using jwt::revocation::Verdict;
+    if (!requirement.check_revocation || !is_checked(*judging.config, candidate.token.payload())) {
+        return std::nullopt;
+    }
+    switch (revocation_of(*judging.config, candidate.token)) {
+        case Verdict::live:
+            break;
+        case Verdict::revoked:
+            return denied(jwt::Reason::revoked, "Token has been revoked", std::move(candidate.token));
+        case Verdict::unavailable:
+            return denied(jwt::Reason::unavailable, "Token cannot be verified now", std::move(candidate.token));
+    }
+    return std::nullopt;
 }
 
 /// The hooks that decide, in the seeds' order. Nothing where all of them agree.
@@ -50,7 +69,7 @@ std::optional<Judgement> ask_hooks(ngx_http_request_t* r, const Requirement& req
     LuaHost& lua = *worker().lua;
     const jwt::json::Value header = candidate.token.header();
     const jwt::json::Value payload = candidate.token.payload();
-    if (judging.step == Step::token_in_blocklist && requirement.check_revocation &&
+    if (judging.step == Step::token_in_blocklist && requirement.check_revocation && is_checked(config, payload) &&
         file.has(Hook::token_in_blocklist)) {
         const auto revoked = lua.decide(judging.run, r, file, Hook::token_in_blocklist, header, payload);
         if (!revoked) {
@@ -139,6 +158,12 @@ std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requir
         jwt::RefusedToken& refused = verified.error();
         return denied(reason(refused.refusal.error), std::move(refused.refusal.message), std::move(refused.token));
     }
+    if (auto unmet = unmet_condition(r, config, verified->header(), verified->payload())) {
+        Denied result = denied(jwt::Reason::condition_failed, std::move(unmet->message), std::move(*verified));
+        result.denial.status = unmet->status;
+        result.denial.scope = std::move(unmet->scope);
+        return Judgement(std::move(result));
+    }
     judging.token = Accepted{std::move(*verified), std::nullopt};
     return std::nullopt;
 }
@@ -168,6 +193,9 @@ Judgement judge(ngx_http_request_t* r, const Requirement& requirement, Judging& 
         }
     }
     Accepted& candidate = std::get<Accepted>(judging.token);
+    if (auto ended = ask_store(requirement, judging, candidate)) {
+        return std::move(*ended);
+    }
     if (auto ended = ask_hooks(r, requirement, judging, candidate)) {
         return std::move(*ended);
     }

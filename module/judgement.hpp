@@ -21,8 +21,10 @@ struct Accepted {
     std::optional<std::string> user;  // JSON text of what user_lookup returned
 };
 
-/// A hook failed: the request is answered with 500.
-struct Failed {};
+/// A hook failed: the request is answered with this.
+struct Failed {
+    ngx_int_t status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+};
 
 /// A hook waits: to be judged on when nginx runs the request again.
 struct Waiting {};

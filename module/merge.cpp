@@ -1,3 +1,4 @@
+#include "merge.hpp"
 #include "../core/issuer.hpp"
 #include "../core/verifier.hpp"
 #include "counters.hpp"
@@ -140,6 +141,10 @@ const jwt::Policy* make_policy(ngx_conf_t* cf, const LocationConfig& config) {
     policy->leeway = std::chrono::seconds(config.decode_leeway);
     policy->identity_claim = std::string(view(config.identity_claim));
     policy->verify_sub = config.verify_sub != 0;
+    if (config.max_age != 0) {
+        policy->max_age = std::chrono::seconds(config.max_age);
+    }
+    policy->profile = static_cast<jwt::Profile>(config.profile);
     return policy;
 }
 
@@ -409,7 +414,11 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     merge_values(cf, conf, prev);
     conf.counted_as = conf.required != nullptr && conf.required->on ? location_row(cf) : no_row;
     merge_algorithms(cf, conf, prev);
+    merge_revocation(cf, conf, prev);
     if (merge_lua(cf, conf, prev) != NGX_CONF_OK) {
+        return failed();
+    }
+    if (merge_claims(cf, conf, prev) != NGX_CONF_OK) {
         return failed();
     }
     conf.policy = make_policy(cf, conf);
@@ -417,6 +426,9 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
         return failed();
     }
     if (merge_keys(cf, conf, prev) != NGX_CONF_OK) {
+        return failed();
+    }
+    if (prepare_publication(cf, conf) != NGX_CONF_OK) {
         return failed();
     }
     return check_cookie_refresh(cf, conf, own_refresh);
@@ -449,12 +461,15 @@ void* create_location_config(ngx_conf_t* cf) noexcept {
     config->decode_leeway = NGX_CONF_UNSET;
     config->access_token_expires = NGX_CONF_UNSET;
     config->refresh_token_expires = NGX_CONF_UNSET;
+    config->max_age = NGX_CONF_UNSET;
+    config->profile = NGX_CONF_UNSET_UINT;
     config->csrf_methods = no_words();
     config->exempt_methods = no_words();
     config->decode_audience = no_words();
     config->decode_issuer = no_words();
     config->encode_audience = no_words();
     config->algorithm = NGX_CONF_UNSET_UINT;
+    config->revocation_checks = NGX_CONF_UNSET_UINT;
     return config;
 }
 

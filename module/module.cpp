@@ -4,6 +4,7 @@
 
 #include "access.hpp"
 #include "config.hpp"
+#include "revocation.hpp"
 #include "sliding.hpp"
 #include "variables.hpp"
 #include "worker.hpp"
@@ -41,6 +42,9 @@ ngx_int_t finish_configuration(ngx_conf_t* cf) noexcept {
         config->lua->checker.reset();  // workers have hosts of their own
         config->lua->sources.close();
     }
+    if (finish_revocation(cf) != NGX_CONF_OK) {
+        return NGX_ERROR;
+    }
     if (add_handler(cf, NGX_HTTP_PREACCESS_PHASE, judge_subrequest) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -66,6 +70,11 @@ ngx_int_t add_filter(ngx_conf_t*) noexcept {
     next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = filter_header;
     return NGX_OK;
+}
+
+ngx_int_t finish_cycle(ngx_cycle_t* cycle) noexcept {
+    hand_over_store(cycle);
+    return index_variables(cycle);
 }
 
 ngx_http_module_t context = {
@@ -98,13 +107,13 @@ ngx_module_t ngx_http_jwt_module = {
     &ngx::context,
     ngx::directives,
     NGX_HTTP_MODULE,
-    nullptr,               // init master
-    ngx::index_variables,  // init module
-    ngx::start_worker,     // init process
-    nullptr,               // init thread
-    nullptr,               // exit thread
-    ngx::stop_worker,      // exit process
-    nullptr,               // exit master
+    nullptr,            // init master
+    ngx::finish_cycle,  // init module
+    ngx::start_worker,  // init process
+    nullptr,            // init thread
+    nullptr,            // exit thread
+    ngx::stop_worker,   // exit process
+    nullptr,            // exit master
     NGX_MODULE_V1_PADDING,
 };
 

@@ -26,7 +26,7 @@ char* need_threads(ngx_conf_t* cf, std::string_view) noexcept {
     return ngx_thread_pool_add(cf, nullptr) == nullptr ? static_cast<char*>(NGX_CONF_ERROR) : NGX_CONF_OK;
 }
 
-bool Task::start(std::unique_ptr<Job> job) noexcept {
+bool Task::start(const std::shared_ptr<Job>& job) noexcept {
     ngx_thread_pool_t* pool = default_pool();
     if (pool == nullptr) {
         return false;
@@ -35,7 +35,7 @@ bool Task::start(std::unique_ptr<Job> job) noexcept {
     job->task.handler = [](void* data, ngx_log_t*) { static_cast<Job*>(data)->work(); };
     job->task.event.data = job.get();
     job->task.event.log = ngx_cycle->log;
-    job->task.event.handler = [](ngx_event_t* event) { finish(static_cast<Job*>(event->data)); };
+    job->task.event.handler = [](ngx_event_t* event) { finish(*static_cast<Job*>(event->data)); };
     job->keep_alive.data = job.get();
     job->keep_alive.log = ngx_cycle->log;
     job->keep_alive.handler = [](ngx_event_t*) {};
@@ -43,18 +43,17 @@ bool Task::start(std::unique_ptr<Job> job) noexcept {
         return false;
     }
     ngx_add_timer(&job->keep_alive, longest_wait);
-    static_cast<void>(job.release());  // until finish
+    job->self = job;
     return true;
 }
 
-void Task::finish(Job* job) noexcept {
-    const std::unique_ptr<Job> ended(job);
-    if (job->keep_alive.timer_set) {
-        ngx_del_timer(&job->keep_alive);
+void Task::finish(Job& job) noexcept {
+    const std::shared_ptr<Job> ended = std::move(job.self);
+    if (job.keep_alive.timer_set) {
+        ngx_del_timer(&job.keep_alive);
     }
-    if (job->owner != nullptr) {
-        job->owner->job_ = nullptr;
-        job->done();
+    if (std::exchange(job.wanted, false)) {
+        job.done();
     }
 }
 
@@ -68,11 +67,11 @@ char* need_threads(ngx_conf_t* cf, std::string_view directive) noexcept {
     });
 }
 
-bool Task::start(std::unique_ptr<Job>) noexcept {
+bool Task::start(const std::shared_ptr<Job>&) noexcept {
     return false;
 }
 
-void Task::finish(Job*) noexcept {}
+void Task::finish(Job&) noexcept {}
 
 #endif
 

@@ -18,11 +18,12 @@ namespace ngx {
 class Task {
 public:
     Task() noexcept = default;
-    ~Task() { hold(nullptr); }
-    Task(Task&& other) noexcept { *this = std::move(other); }
+    ~Task() { forget(); }
+    Task(Task&& other) noexcept = default;
     Task& operator=(Task&& other) noexcept {
         if (this != &other) {
-            hold(std::exchange(other.job_, nullptr));
+            forget();
+            job_ = std::move(other.job_);
         }
         return *this;
     }
@@ -42,18 +43,15 @@ public:
             Done done_;
             std::optional<Result> result_;
         };
-        auto job = std::make_unique<Both>(std::move(work), std::move(done));
-        Job* started = job.get();
-        if (!start(std::move(job))) {
+        auto job = std::make_shared<Both>(std::move(work), std::move(done));
+        if (!start(job)) {
             return std::nullopt;
         }
-        Task task;
-        task.hold(started);
-        return task;
+        return Task(std::move(job));
     }
 
     /// Whether `done` is still to come.
-    [[nodiscard]] bool waiting() const noexcept { return job_ != nullptr; }
+    [[nodiscard]] bool waiting() const noexcept { return job_ != nullptr && job_->wanted; }
 
 private:
     struct Job {
@@ -64,27 +62,25 @@ private:
         virtual void work() noexcept = 0;
         virtual void done() noexcept = 0;
 
-        Task* owner = nullptr;  // null: nobody waits
+        bool wanted = true;         // of the event loop alone: `done` is still to come
+        std::shared_ptr<Job> self;  // while the thread has it
 #if (NGX_THREADS)
         ngx_thread_task_t task{};
         ngx_event_t keep_alive{};
 #endif
     };
 
-    static bool start(std::unique_ptr<Job> job) noexcept;
-    static void finish(Job* job) noexcept;
-    /// Takes a job's end for its own, in place of the one that it had.
-    void hold(Job* job) noexcept {
+    explicit Task(std::shared_ptr<Job> job) noexcept : job_(std::move(job)) {}
+    [[nodiscard]] static bool start(const std::shared_ptr<Job>& job) noexcept;
+    static void finish(Job& job) noexcept;
+    void forget() noexcept {
         if (job_ != nullptr) {
-            job_->owner = nullptr;
+            job_->wanted = false;
         }
-        job_ = job;
-        if (job_ != nullptr) {
-            job_->owner = this;
-        }
+        job_.reset();
     }
 
-    Job* job_ = nullptr;
+    std::shared_ptr<Job> job_;
 };
 
 /// From the event loop, outside of the request's own handlers: has nginx run `r` again, as it does when a subrequest of

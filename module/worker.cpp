@@ -78,6 +78,9 @@ ngx_int_t start_worker(ngx_cycle_t* cycle) noexcept {
             if (config.lua != nullptr) {
                 load_files(*started, config);
             }
+            if (config.revocation != nullptr) {
+                started->revocations = std::make_unique<Revocations>(*config.revocation);
+            }
         }
         current = started.release();
         return NGX_OK;

@@ -14,6 +14,7 @@
 #include "../core/verifier.hpp"
 #include "counters.hpp"
 #include "lua_host.hpp"
+#include "revocation.hpp"
 #include "watch.hpp"
 
 namespace ngx {
@@ -40,7 +41,8 @@ struct Worker {
     HookKeys hook_keys;
     Counters counters;
     Watches watches;
-    std::unique_ptr<LuaHost> lua;  // null where no hooks file is configured
+    std::unique_ptr<LuaHost> lua;              // null where no hooks file is configured
+    std::unique_ptr<Revocations> revocations;  // null without jwt_revocation_store
 };
 
 /// The worker of this process: made by start_worker, ended by stop_worker. Never null while requests are served.
