@@ -9,6 +9,9 @@ namespace ngx {
 /// jwt_require_claim, jwt_require_header, jwt_max_age, jwt_profile. After the values of jwt_required and jwt_decode_*.
 char* merge_claims(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev);
 
+/// Whether the location says what jwt_profile needs. After keys.
+char* check_profile(ngx_conf_t* cf, const LocationConfig& config);
+
 /// The document of jwt_jwks or jwt_discovery. After keys and jwt_algorithm.
 char* prepare_publication(ngx_conf_t* cf, LocationConfig& conf);
 

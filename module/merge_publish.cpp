@@ -13,10 +13,6 @@ char* prepare_publication(ngx_conf_t* cf, LocationConfig& conf) {
     Publication& publication = *conf.publication;
     const bool is_jwks = publication.kind == Publication::Kind::jwks;
     const std::string called = is_jwks ? "jwt_jwks" : "jwt_discovery";
-    if (conf.handler.data != nullptr) {
-        return config_error(cf, publication.origin,
-                            called + " and jwt_handler both make the content of this location: write one of them");
-    }
     if (conf.key_sources == nullptr) {
         return config_error(
             cf, publication.origin,

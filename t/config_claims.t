@@ -81,6 +81,10 @@ my @server = (
         "$by_profile jwt_profile rfc9068; jwt_required any_type;"],
     ['rfc9068 whose audience is taken back', "$by_profile jwt_required;\njwt_profile rfc9068; #!\nlocation / { jwt_decode_audience off; }",
         qr/write jwt_decode_audience/, "$by_profile jwt_required; jwt_profile rfc9068; location / { jwt_profile off; jwt_decode_audience off; }"],
+    ['rfc9068 of issuers that are trusted, for anybody', "location / {\n jwt_required; jwt_trust idp;\n jwt_profile rfc9068; #!\n}", qr/write jwt_decode_audience/,
+        'location / { jwt_required; jwt_trust idp; jwt_profile rfc9068; jwt_decode_audience api; }'],
+    ['rfc9068 of issuers that are trusted, and of a key of anybody', "location / {\n jwt_required; jwt_trust idp-api; $key\n jwt_profile rfc9068; #!\n}",
+        qr/write jwt_decode_issuer/, 'location / { jwt_required; jwt_trust idp-api; jwt_profile rfc9068; }'],
     ['rfc9068 of refresh tokens', "$by_profile jwt_required refresh;\njwt_profile rfc9068; #!", qr/jwt_required asks for refresh tokens/,
         "$by_profile jwt_required; jwt_profile rfc9068;"],
     ['rfc9068 beside sliding sessions', "$by_profile jwt_required locations=cookies;\njwt_profile rfc9068; #!\njwt_cookie_refresh 5m;",
@@ -96,11 +100,11 @@ my @server = (
     ['an unknown word of jwt_jwks', "location / {\n $issuer\n jwt_jwks cache=1m; #!\n}", qr/unknown word "cache=1m" of jwt_jwks: write max_age=TIME/,
         "location / { $issuer jwt_jwks max_age=1m; }"],
     ['no time for max_age=', "location / {\n $issuer\n jwt_jwks max_age=long; #!\n}", qr/"long" is no time/, "location / { $issuer jwt_jwks max_age=0; }"],
-    ['two documents', "location / {\n $issuer jwt_jwks;\n jwt_discovery $jwks_uri; #!\n}", qr/a location serves one document/,
+    ['two documents', "location / {\n $issuer jwt_jwks;\n jwt_discovery $jwks_uri; #!\n}", qr/a location has one content, and jwt_jwks makes this one's: write jwt_discovery into another/,
         "location / { $issuer jwt_jwks; } location /d { $issuer jwt_discovery $jwks_uri; }"],
-    ['jwt_jwks twice', "location / {\n $issuer jwt_jwks;\n jwt_jwks; #!\n}", qr/a location serves one document/, "location / { $issuer jwt_jwks; }"],
+    ['jwt_jwks twice', "location / {\n $issuer jwt_jwks;\n jwt_jwks; #!\n}", qr/"jwt_jwks" directive is duplicate/, "location / { $issuer jwt_jwks; }"],
     ['jwt_jwks beside jwt_handler', "location / {\n $issuer jwt_lua_file %%DIR%%/handler.lua; jwt_handler x;\n jwt_jwks; #!\n}",
-        qr/jwt_jwks and jwt_handler both make the content/, "location / { $issuer jwt_lua_file %%DIR%%/handler.lua; jwt_handler x; }"],
+        qr/a location has one content, and jwt_handler makes this one's: write jwt_jwks/, "location / { $issuer jwt_lua_file %%DIR%%/handler.lua; jwt_handler x; }"],
     ['jwt_jwks in a server', 'jwt_jwks;', qr/"jwt_jwks" directive is not allowed here/, "location / { $issuer jwt_jwks; }"],
 
     ['discovery without an issuer', "location / {\n jwt_algorithm ES256; jwt_private_key %%DIR%%/es.jwk;\n jwt_discovery $jwks_uri; #!\n}",
@@ -136,10 +140,14 @@ my @http = (
     ['the same variable twice', "jwt_claim_set \$x a;\njwt_claim_set \$x b; #!", qr/the duplicate "x" variable/, 'jwt_claim_set $x a;'],
 );
 
+my $issuers = 'jwt_issuer idp { issuer https://idp; public_key %%DIR%%/rs.jwk; algorithms RS256; }'
+    . ' jwt_issuer idp-api { issuer https://idp; public_key %%DIR%%/rs.jwk; algorithms RS256; audience api; }';
+
 # In a file of its own, so that its lines count from 1.
 sub said {
     my ($where, $text) = @_;
-    return JWTTest->nginx_t($where => 'include %%DIR%%/snippet.conf;', files => { %files, 'snippet.conf' => "$text\n" });
+    my $include = 'include %%DIR%%/snippet.conf;';
+    return JWTTest->nginx_t(http => $where eq 'http' ? "$issuers $include" : $issuers, config => $where eq 'http' ? '' : $include, files => { %files, 'snippet.conf' => "$text\n" });
 }
 
 sub refused {
