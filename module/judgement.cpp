@@ -49,8 +49,12 @@ Judgement without_result(NoResult why) {
 }
 
 /// Asks the revocation store. Nothing where the token was not revoked.
-std::optional<Judgement> ask_store(const Requirement& requirement, const Judging& judging, Accepted& candidate) {
+std::optional<Judgement> ask_store(const Requirement& requirement, Judging& judging, Accepted& candidate) {
     using jwt::revocation::Verdict;
+    if (judging.step != Judging::Step::revocation_store) {
+        return std::nullopt;  // a hook waits, which may have revoked the token itself
+    }
+    judging.step = Judging::Step::token_in_blocklist;
     if (!requirement.check_revocation || !is_checked(*judging.config, candidate.token.payload())) {
         return std::nullopt;
     }

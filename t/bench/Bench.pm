@@ -27,7 +27,7 @@ sub programs {
             or die "the build failed: cmake --build $folder says why\n";
     }
     $folder = abs_path($folder);
-    -e "$folder/$_" or die "$folder/$_ is not there: configure with -DJWT_BENCH=ON\n" for qw(ngx_http_jwt_module.so jwt bench_tokens core_bench);
+    -e "$folder/$_" or die "$folder/$_ is not there: configure with -DJWT_BENCH=ON\n" for qw(ngx_http_jwt_module.so jwt bench_tokens bench_revocations core_bench);
     return $folder;
 }
 
@@ -106,7 +106,7 @@ daemon off; pid $self->{dir}/nginx.pid; error_log $self->{dir}/error.log crit;
 $main
 events { worker_connections 1024; }
 http {
-    access_log off; keepalive_requests 1000000000; large_client_header_buffers 4 32k; $temporary
+    access_log off; keepalive_requests 1000000000; client_header_buffer_size 16k; large_client_header_buffers 4 32k; $temporary
     $http
     server {
         listen 127.0.0.1:$self->{port};
@@ -139,7 +139,7 @@ sub start {
     $self->{pid} = $pid;
     my $until = time + ($parts{patience} || 60);
     until (IO::Socket::INET->new("127.0.0.1:$self->{port}")) {
-        die "nginx did not start\n" if time > $until || waitpid($pid, 1) == $pid;
+        die "nginx did not start: " . slurp("$self->{dir}/error.log") if time > $until || waitpid($pid, 1) != 0;
         sleep 0.05;
     }
     return $self;
@@ -166,7 +166,7 @@ sub stop {
     my $pid = delete $self->{pid} or return;
     kill QUIT => $pid;
     my $until = time + 10;
-    while (waitpid($pid, 1) != $pid) {
+    while (waitpid($pid, 1) == 0) {
         kill TERM => $pid if time > $until;
         sleep 0.02;
     }
@@ -194,7 +194,7 @@ sub ask {
     my ($self, %how) = @_;
     my ($seconds, $connections) = ($how{seconds} || 1, $how{connections} || 8);
     my @command = ('taskset', '-c', $how{core} // 1, 'wrk', '-t1', "-c$connections", "-d${seconds}s", '-s', "$root/t/bench/replay.lua", "http://127.0.0.1:$self->{port}",
-        '--', $how{path}, $how{tokens}, $how{where} || 'header', $how{limit} || 0);
+        '--', $how{path}, $how{tokens}, $how{where} || 'header', $how{limit} || 0, $how{depth} || 1);
     my $before = $self->cpu;
     open my $wrk, '-|', @command or die "wrk: $!";
     my $said = do { local $/; <$wrk> };
