@@ -146,8 +146,11 @@ struct CookieConfig {
     ngx_str_t csrf_cookie_path;
 };
 
-struct Conditions;   // conditions.hpp
-struct Publication;  // publishing.hpp
+struct AcceptedForms;   // decryption.hpp
+struct DecryptionKeys;  // likewise
+struct Encryption;      // likewise
+struct Conditions;      // conditions.hpp
+struct Publication;     // publishing.hpp
 
 /// What `location` blocks say. Plain, as nginx's slot setters need it; requests see it as const.
 struct LocationConfig {
@@ -179,6 +182,9 @@ struct LocationConfig {
     const jwt::AlgorithmSet* decode_algorithms;
     KeySources* key_sources;
     const Keys* keys;
+    const AcceptedForms* accept;
+    DecryptionKeys* decryption_keys;
+    const Encryption* encryption;
 
     ngx_array_t* decode_audience;  // ngx_str_t, as the others
     ngx_array_t* decode_issuer;

@@ -407,6 +407,10 @@ std::string useless_cookie_refresh(const LocationConfig& config) {
         return "jwt_cookie_refresh has no key that signs with jwt_algorithm " + algorithm +
                ": write jwt_secret_key or jwt_private_key";
     }
+    if (!takes_own_form(config)) {
+        return "jwt_cookie_refresh would hand out tokens that are refused: let jwt_accept and jwt_decryption_key take what "
+               "jwt_encrypt makes";
+    }
     if (!takes_own_tokens(config)) {
         return "jwt_cookie_refresh would hand out tokens that are refused: let jwt_decode_algorithms and the keys that "
                "verify take those that the signing key makes with jwt_algorithm " +
@@ -450,7 +454,7 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     if (conf.handler.data != nullptr && check_handler(cf, conf) != NGX_CONF_OK) {
         return failed();
     }
-    if (merge_keys(cf, conf, prev) != NGX_CONF_OK) {
+    if (merge_keys(cf, conf, prev) != NGX_CONF_OK || merge_encryption(cf, conf, prev) != NGX_CONF_OK) {
         return failed();
     }
     if (check_profile(cf, conf) != NGX_CONF_OK || prepare_publication(cf, conf) != NGX_CONF_OK ||

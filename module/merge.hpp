@@ -12,6 +12,12 @@ char* merge_claims(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& p
 /// Whether the location says what jwt_profile needs. After keys.
 char* check_profile(ngx_conf_t* cf, const LocationConfig& config);
 
+/// jwt_accept, jwt_decryption_key, jwt_encrypt. After jwt_required.
+char* merge_encryption(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev);
+
+/// Whether a location takes tokens of the form that it issues, and can decrypt them.
+[[nodiscard]] bool takes_own_form(const LocationConfig& config);
+
 /// The document of jwt_jwks or jwt_discovery. After keys and jwt_algorithm.
 char* prepare_publication(ngx_conf_t* cf, LocationConfig& conf);
 
