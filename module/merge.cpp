@@ -459,7 +459,8 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     if (merge_keys(cf, conf, prev) != NGX_CONF_OK || merge_encryption(cf, conf, prev) != NGX_CONF_OK) {
         return failed();
     }
-    if (prepare_publication(cf, conf) != NGX_CONF_OK || check_content(cf, conf) != NGX_CONF_OK) {
+    if (check_profile(cf, conf) != NGX_CONF_OK || prepare_publication(cf, conf) != NGX_CONF_OK ||
+        check_content(cf, conf) != NGX_CONF_OK) {
         return failed();
     }
     return check_cookie_refresh(cf, conf, own_refresh);
