@@ -86,16 +86,20 @@ std::optional<Refusal> check_header(json::Value header) {
     return check_critical(header);
 }
 
+Refusal undecoded_signature(std::string_view segment) {
+    return refusal(has_spare_bits(segment) ? Error::signature : Error::signature_encoding);
+}
+
 tl::expected<std::string, Refusal> decoded_signature(std::string_view segment) {
     std::optional<std::string> signature = base64url::decode(segment);
     if (!signature) {
-        return tl::unexpected(refusal(has_spare_bits(segment) ? Error::signature : Error::signature_encoding));
+        return tl::unexpected(undecoded_signature(segment));
     }
     return *std::move(signature);
 }
 
-tl::expected<Algorithm, Refusal> authenticate(json::Value header, std::string_view signing_input,
-                                              std::string_view signature, const KeySet& keys, AlgorithmSet allowed) {
+tl::expected<SignedBy, Refusal> authenticate(json::Value header, std::string_view signing_input,
+                                             std::string_view signature, const KeySet& keys, AlgorithmSet allowed) {
     const std::optional<json::Value> alg = header.member("alg");
     if (!alg) {
         return tl::unexpected(refusal(Error::algorithm_missing));
@@ -108,7 +112,7 @@ tl::expected<Algorithm, Refusal> authenticate(json::Value header, std::string_vi
     }
     for (const Key* key : keys.candidates(*algorithm, kid(header))) {
         if (signature_matches(*key, *algorithm, signing_input, signature)) {
-            return *algorithm;
+            return SignedBy{*algorithm, key};
         }
     }
     return tl::unexpected(refusal(Error::signature));
@@ -144,8 +148,8 @@ tl::expected<std::string, Refusal> authentic_payload(std::string_view token, con
         return tl::unexpected(*std::move(refused));
     }
     const std::string_view signing_input = token.substr(0, parts->header.size() + 1 + parts->payload.size());
-    if (auto algorithm = authenticate(*header, signing_input, *signature, keys, allowed); !algorithm) {
-        return tl::unexpected(std::move(algorithm).error());
+    if (auto signed_by = authenticate(*header, signing_input, *signature, keys, allowed); !signed_by) {
+        return tl::unexpected(std::move(signed_by).error());
     }
     return *std::move(payload);
 }

@@ -29,15 +29,24 @@ struct Segments {
 /// Nothing where all is well.
 [[nodiscard]] std::optional<Refusal> check_header(json::Value header);
 
-/// The bytes of a signature segment. One whose last character has spare bits set, as most do that were cut short, is
-/// refused as a wrong signature, not as a wrong encoding.
+/// The bytes of a signature segment.
 [[nodiscard]] tl::expected<std::string, Refusal> decoded_signature(std::string_view segment);
+
+/// Why a signature segment that is no base64url is refused. One whose last character has spare bits set, as most do
+/// that were cut short, counts as a wrong signature, not as a wrong encoding.
+[[nodiscard]] Refusal undecoded_signature(std::string_view segment);
+
+/// What a signature was made with. The key lives as long as its set.
+struct SignedBy {
+    Algorithm algorithm;
+    const Key* key;
+};
 
 /// Checks a signature with the keys that serve the header's algorithm, which must be in `allowed`. Nothing reaches
 /// cryptography unless some key serves that algorithm.
-[[nodiscard]] tl::expected<Algorithm, Refusal> authenticate(json::Value header, std::string_view signing_input,
-                                                            std::string_view signature, const KeySet& keys,
-                                                            AlgorithmSet allowed);
+[[nodiscard]] tl::expected<SignedBy, Refusal> authenticate(json::Value header, std::string_view signing_input,
+                                                           std::string_view signature, const KeySet& keys,
+                                                           AlgorithmSet allowed);
 
 /// The payload of a token whose signature one of `keys` made, whatever bytes it is (RFC 7515 §5.2): nothing is said
 /// about claims. For JWTs there is Verifier.

@@ -1,7 +1,5 @@
 #include "verifier.hpp"
 
-#include <array>
-#include <string>
 #include <utility>
 
 #include "base64url.hpp"
@@ -9,7 +7,19 @@
 
 namespace jwt {
 
-tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text) {
+namespace {
+
+std::optional<Refusal> check(const AuthenticToken& token, const Policy& policy, const Demand& demand, Time now) {
+    std::optional<Refusal> refused = check_profile(token.header(), token.payload(), policy.profile);
+    if (!refused) {
+        refused = check_claims(token.payload(), policy, demand.csrf, now);
+    }
+    return refused ? std::move(refused) : check_demand(token.payload(), demand, now);
+}
+
+}  // namespace
+
+tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text, std::string_view presented) {
     if (text.size() > max_token_size) {
         return tl::unexpected(refusal(Error::too_long));
     }
@@ -17,20 +27,18 @@ tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text) {
     if (!parts) {
         return tl::unexpected(refusal(Error::segments));
     }
-    UnverifiedToken token;
-    std::array<char, base64url::decoded_size(max_token_size)> bytes;
-    const auto decoded = [&bytes](std::string_view segment) -> std::optional<std::string_view> {
-        if (!base64url::decode(segment, bytes.data())) {
-            return std::nullopt;
-        }
-        return std::string_view(bytes.data(), base64url::decoded_size(segment.size()));
+    char* free = bytes_.data();
+    const auto decoded = [&free](std::string_view segment) -> std::optional<std::string_view> {
+        const std::string_view bytes(free, base64url::decoded_size(segment.size()));
+        free += bytes.size();
+        return base64url::decode(segment, free - bytes.size()) ? std::optional(bytes) : std::nullopt;
     };
 
     const auto header_text = decoded(parts->header);
     if (!header_text) {
         return tl::unexpected(refusal(Error::header_encoding));
     }
-    const auto header = parser_.parse_object(*header_text, token.header_);
+    const auto header = parser_.parse_object(*header_text, header_);
     if (!header) {
         return tl::unexpected(refusal(Error::header_json, json::text(header.error())));
     }
@@ -38,41 +46,45 @@ tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text) {
     if (!payload_text) {
         return tl::unexpected(refusal(Error::payload_encoding));
     }
-    auto signature = jws::decoded_signature(parts->signature);
+    const auto signature = decoded(parts->signature);
     if (!signature) {
-        return tl::unexpected(std::move(signature).error());
+        return tl::unexpected(jws::undecoded_signature(parts->signature));
     }
     if (auto refused = jws::check_header(*header)) {
         return tl::unexpected(*std::move(refused));
     }
-    if (const auto payload = parser_.parse_object(*payload_text, token.payload_); !payload) {
+    if (const auto payload = parser_.parse_object(*payload_text, payload_); !payload) {
         return tl::unexpected(refusal(Error::payload_json, json::text(payload.error())));
     }
-    token.text_ = text;
-    token.signing_input_size_ = parts->header.size() + 1 + parts->payload.size();
-    token.signature_ = *std::move(signature);
-    return token;
+    return UnverifiedToken(
+        TokenParts({text, presented, parts->header.size() + 1 + parts->payload.size(), *signature, header_, payload_}));
 }
 
 tl::expected<AuthenticToken, Refusal> Verifier::authenticate(UnverifiedToken&& token, const KeySet& keys,
                                                              AlgorithmSet allowed) {
-    auto algorithm = jws::authenticate(token.header(), token.signing_input(), token.signature(), keys, allowed);
-    if (!algorithm) {
-        return tl::unexpected(std::move(algorithm).error());
+    auto signed_by = jws::authenticate(token.header(), token.signing_input(), token.signature(), keys, allowed);
+    if (!signed_by) {
+        return tl::unexpected(std::move(signed_by).error());
     }
-    return AuthenticToken(std::move(token), *algorithm);
+    // The key ends with its set, the token may live longer.
+    std::optional<std::string> kid;
+    if (const auto own = signed_by->key->kid(); own && !token.header().member("kid")) {
+        kid.emplace(*own);
+    }
+    return AuthenticToken(std::move(token), signed_by->algorithm, std::move(kid));
 }
 
-tl::expected<VerifiedToken, RefusedToken> Verifier::verify(AuthenticToken&& token, const Policy& policy,
+tl::expected<VerifiedToken, RefusedToken> Verifier::verify(AuthenticToken token, const Policy& policy,
                                                            const Demand& demand, Time now) {
-    std::optional<Refusal> refused = check_claims(token.payload(), policy, demand.csrf, now);
-    if (!refused) {
-        refused = check_demand(token.payload(), demand, now);
-    }
-    if (refused) {
+    if (std::optional<Refusal> refused = check(token, policy, demand, now)) {
         return tl::unexpected(RefusedToken{*std::move(refused), std::move(token)});
     }
     return VerifiedToken(std::move(token));
+}
+
+std::optional<Refusal> Verifier::check_again(const VerifiedToken& token, const Policy& policy, const Demand& demand,
+                                             Time now) {
+    return check(token.authentic(), policy, demand, now);
 }
 
 }  // namespace jwt

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <array>
+#include <optional>
 #include <string_view>
 
 #include <tl/expected.hpp>
 
+#include "base64url.hpp"
 #include "key.hpp"
 #include "policy.hpp"
 #include "token.hpp"
@@ -18,7 +21,10 @@ namespace jwt {
 class Verifier {
 public:
     /// Takes a compact JWS apart (RFC 7515 §5.2 steps 1 to 6, RFC 7519 §7.2). Costs parsing, no cryptography.
-    [[nodiscard]] tl::expected<UnverifiedToken, Refusal> parse(std::string_view text);
+    [[nodiscard]] tl::expected<UnverifiedToken, Refusal> parse(std::string_view text) { return parse(text, text); }
+
+    /// The same for a compact JWS that was found in another token, which is what was `presented`.
+    [[nodiscard]] tl::expected<UnverifiedToken, Refusal> parse(std::string_view text, std::string_view presented);
 
     /// Checks the signature with the keys that serve the token's algorithm, which must be in `allowed`. Nothing reaches
     /// cryptography unless some key serves that algorithm. A token that is refused stays as it was: other keys may be
@@ -26,12 +32,19 @@ public:
     [[nodiscard]] static tl::expected<AuthenticToken, Refusal> authenticate(UnverifiedToken&& token, const KeySet& keys,
                                                                             AlgorithmSet allowed);
 
-    /// Checks claims, type and freshness. A refused token is handed back with its refusal.
-    [[nodiscard]] static tl::expected<VerifiedToken, RefusedToken> verify(AuthenticToken&& token, const Policy& policy,
+    /// Checks profile, claims, type and freshness. A refused token is handed back with its refusal.
+    [[nodiscard]] static tl::expected<VerifiedToken, RefusedToken> verify(AuthenticToken token, const Policy& policy,
                                                                           const Demand& demand, Time now);
+
+    /// What has become wrong with a verified token since: times pass. Nothing where all is well.
+    [[nodiscard]] static std::optional<Refusal> check_again(const VerifiedToken& token, const Policy& policy,
+                                                            const Demand& demand, Time now);
 
 private:
     json::Parser parser_;
+    json::Document header_;
+    json::Document payload_;
+    std::array<char, base64url::decoded_size(max_token_size)> bytes_;
 };
 
 }  // namespace jwt

@@ -51,6 +51,7 @@ Hook hook_of(jwt::Reason reason) noexcept {
             return Hook::needs_fresh_token;
         case jwt::Reason::revoked:
             return Hook::revoked_token;
+        case jwt::Reason::condition_failed:
         case jwt::Reason::verification_failed:
             return Hook::token_verification_failed;
         case jwt::Reason::user_lookup_failed:
@@ -101,11 +102,18 @@ bool names_challenge(const Answer& answer) {
                        [](const auto& header) { return same_name(header.first, "WWW-Authenticate"); });
 }
 
+/// RFC 6750 §3.1: the challenge says what a token lacks, too.
+bool carries_challenge(const Answer& answer, const Denial& denial) noexcept {
+    return answer.status == NGX_HTTP_UNAUTHORIZED ||
+           (answer.status == NGX_HTTP_FORBIDDEN && denial.reason == jwt::Reason::condition_failed);
+}
+
 /// What auth_request makes of an answer: 2xx is a yes, 401 and 403 a no, all else its own failure. A hook may choose
-/// among the noes.
+/// among the noes, and so may a condition.
 ngx_uint_t status_in_subrequest(ngx_uint_t status, bool chosen_by_hook) noexcept {
     const bool is_failure = status >= NGX_HTTP_INTERNAL_SERVER_ERROR;
-    return is_failure || (chosen_by_hook && status >= NGX_HTTP_BAD_REQUEST) ? status : NGX_HTTP_UNAUTHORIZED;
+    const bool may_stay = status == NGX_HTTP_FORBIDDEN || (chosen_by_hook && status >= NGX_HTTP_BAD_REQUEST);
+    return is_failure || may_stay ? status : NGX_HTTP_UNAUTHORIZED;
 }
 
 /// Answers a denial, which may wait for its hook.
@@ -124,7 +132,7 @@ ngx_int_t answer_denial(ngx_http_request_t* r, RequestState& state) {
     if (r != r->main) {
         answer.status = status_in_subrequest(answer.status, custom.has_value());
     }
-    if (answer.status == NGX_HTTP_UNAUTHORIZED && !names_challenge(answer)) {
+    if (carries_challenge(answer, denial) && !names_challenge(answer)) {
         add_challenge(r, denial);
     }
     if (!custom && r == r->main && has_error_page(r, answer.status)) {
@@ -137,6 +145,10 @@ ngx_int_t answer_denial(ngx_http_request_t* r, RequestState& state) {
 
 ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, Denied&& denied) {
     const Denial& denial = denied.denial;
+    const bool by_rfc9068 = state.judging->config->policy->profile == jwt::Profile::rfc9068;
+    if (by_rfc9068 && denial.reason == jwt::Reason::invalid) {
+        denied.denial.status = NGX_HTTP_UNAUTHORIZED;  // RFC 9068 §4, RFC 6750 §3.1: invalid_token
+    }
     state.refuse(r, denial.reason, denial.message);
     log(r->connection->log, NGX_LOG_INFO, "jwt: token " + std::string(word(denial.reason)) + ": ", denial.message);
     if (satisfies_any(r)) {  // answer_refused speaks when nobody else let it in
@@ -303,6 +315,13 @@ ngx_int_t answer_refused(ngx_http_request_t* r) noexcept {
 ngx_int_t settle_request(ngx_http_request_t* r) noexcept {
     if (RequestState* state = RequestState::find(r)) {
         state->let_in(location_config(r));
+        const ngx_int_t watched = guarded(r->connection->log, ngx_int_t{NGX_HTTP_INTERNAL_SERVER_ERROR}, [&] {
+            worker().watches.watch(r, *state);
+            return ngx_int_t{NGX_DECLINED};
+        });
+        if (watched != NGX_DECLINED) {
+            return watched;
+        }
     }
     // An error page keeps the challenge of the refusal that it is shown for.
     if (satisfies_any(r) && r->error_page == 0) {

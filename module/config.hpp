@@ -14,6 +14,7 @@
 #include "../core/policy.hpp"
 #include "key_request.hpp"
 #include "lua_host.hpp"
+#include "status.hpp"
 
 namespace ngx {
 
@@ -106,6 +107,7 @@ struct MainConfig {
     struct LuaFiles* lua;   // what is to be loaded
     KeyRequests* key_requests;
     struct IssuerBlocks* issuers;
+    struct CountersConfig* counters;  // null where nothing is counted
 };
 
 struct LuaFileSpec {
@@ -131,9 +133,13 @@ struct CookieConfig {
     ngx_str_t csrf_cookie_path;
 };
 
+struct Conditions;   // conditions.hpp
+struct Publication;  // publishing.hpp
+
 /// What `location` blocks say. Plain, as nginx's slot setters need it; requests see it as const.
 struct LocationConfig {
     const Requirement* required;
+    std::uint16_t counted_as;  // a Row of counters.hpp
 
     const TokenLocations* token_locations;
     ngx_str_t header_name;
@@ -169,6 +175,10 @@ struct LocationConfig {
     ngx_flag_t encode_nbf;
     ngx_str_t identity_claim;
     ngx_flag_t verify_sub;
+    time_t max_age;      // 0: any
+    ngx_uint_t profile;  // a jwt::Profile
+    Origin* profile_origin;
+    Conditions* conditions;
     const jwt::Policy* policy;
     ngx_str_t error_message_key;
     time_t access_token_expires;  // 0: never
@@ -183,6 +193,10 @@ struct LocationConfig {
     const LuaBinding* lua;
     ngx_str_t handler;
     Origin* handler_origin;
+    ngx_flag_t close_on_expiry;
+    ngx_str_t content;  // name of the directive that makes the content, where it is one of ours
+    StatusFormat status_format;
+    Publication* publication;  // of jwt_jwks or jwt_discovery; not inherited
 };
 
 [[nodiscard]] inline const LocationConfig& location_config(const ngx_http_request_t* r) noexcept {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "content.hpp"
 #include "guard.hpp"
 #include "handler.hpp"
 #include "text.hpp"
@@ -266,16 +267,11 @@ char* set_lua_limit(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     return NGX_CONF_OK;
 }
 
-char* set_handler(ngx_conf_t* cf, ngx_command_t*, void* conf) {
+char* set_handler(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
     LocationConfig& config = location_config(conf);
-    if (config.handler.data != nullptr) {
-        return is_duplicate();
-    }
     config.handler = words(cf)[1];
     config.handler_origin = make_in_pool<Origin>(cf->pool, Origin::here(cf));
-    auto* core = static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
-    core->handler = handle_content;
-    return NGX_CONF_OK;
+    return set_content(cf, cmd, config, handle_content);
 }
 
 using Setter = char* (*)(ngx_conf_t*, ngx_command_t*, void*);
@@ -373,6 +369,14 @@ ngx_command_t directives[] = {
     in_locations("jwt_identity_claim", NGX_CONF_TAKE1, guarded_setter<set_nonempty>,
                  offsetof(LocationConfig, identity_claim)),
     in_locations("jwt_verify_sub", NGX_CONF_FLAG, ngx_conf_set_flag_slot, offsetof(LocationConfig, verify_sub)),
+    in_locations("jwt_max_age", NGX_CONF_TAKE1, guarded_setter<set_duration>, offsetof(LocationConfig, max_age)),
+    in_locations("jwt_profile", NGX_CONF_TAKE1, guarded_setter<set_profile>),
+    in_locations("jwt_require_claim", NGX_CONF_1MORE, guarded_setter<set_require_member>, 0,
+                 anywhere | NGX_HTTP_LMT_CONF),
+    in_locations("jwt_require_header", NGX_CONF_1MORE, guarded_setter<set_require_member>, 0,
+                 anywhere | NGX_HTTP_LMT_CONF),
+    {ngx_string("jwt_claim_set"), NGX_HTTP_MAIN_CONF | NGX_CONF_2MORE, guarded_setter<set_claim_variable>,
+     NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
     in_locations("jwt_error_message_key", NGX_CONF_TAKE1, ngx_conf_set_str_slot,
                  offsetof(LocationConfig, error_message_key)),
     in_locations("jwt_access_token_expires", NGX_CONF_TAKE1, guarded_setter<set_duration>,
@@ -385,6 +389,11 @@ ngx_command_t directives[] = {
     in_locations("jwt_lua_file", NGX_CONF_TAKE1, guarded_setter<set_lua_file>),
     in_locations("jwt_lua_path", NGX_CONF_TAKE1, guarded_setter<set_lua_path>),
     in_locations("jwt_handler", NGX_CONF_TAKE1, guarded_setter<set_handler>, 0, NGX_HTTP_LOC_CONF),
+    in_locations("jwt_close_on_expiry", NGX_CONF_FLAG, ngx_conf_set_flag_slot,
+                 offsetof(LocationConfig, close_on_expiry)),
+    in_locations("jwt_status", NGX_CONF_NOARGS | NGX_CONF_TAKE1, guarded_setter<set_status>, 0, NGX_HTTP_LOC_CONF),
+    in_locations("jwt_jwks", NGX_CONF_NOARGS | NGX_CONF_TAKE1, guarded_setter<set_jwks>, 0, NGX_HTTP_LOC_CONF),
+    in_locations("jwt_discovery", NGX_CONF_1MORE, guarded_setter<set_discovery>, 0, NGX_HTTP_LOC_CONF),
     {ngx_string("jwt_lua_limit"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, guarded_setter<set_lua_limit>,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
     {ngx_string("jwt_key_zone"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, guarded_setter<set_key_zone>,

@@ -65,5 +65,10 @@ char* set_key_request(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_key_zone(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_issuer(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_trust(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_require_member(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_claim_variable(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_profile(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_jwks(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_discovery(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 
 }  // namespace ngx

@@ -122,7 +122,8 @@ tl::expected<std::shared_ptr<const jwt::Key>, Sentence> signing_key(const Locati
             "no key signs with jwt_algorithm " + called +
             ": write jwt_secret_key or jwt_private_key into the location or around it, or a hook \"encode_key\"");
     }
-    return config.keys->signer;
+    // Configuration outlives the request: nothing to share, not even a count.
+    return std::shared_ptr<const jwt::Key>(std::shared_ptr<void>(), config.keys->signer.get());
 }
 
 }  // namespace

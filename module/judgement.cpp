@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "conditions.hpp"
 #include "guard.hpp"
 #include "issuers.hpp"
 #include "worker.hpp"
@@ -143,6 +144,11 @@ std::optional<Judgement> ask_providers(ngx_http_request_t* r, Judging& judging, 
     return denied;
 }
 
+jwt::Demand demand_of(const Requirement& requirement, const FoundToken& found) {
+    return {requirement.use, requirement.fresh,
+            found.csrf ? std::optional<std::string_view>(*found.csrf) : std::nullopt};
+}
+
 /// From an unverified token to a candidate in `judging`. Nothing where it is one.
 std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requirement, Judging& judging,
                                 jwt::UnverifiedToken& parsed) {
@@ -165,16 +171,31 @@ std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requir
         }
         return denied(std::move(authentic.error()));
     }
-    const auto& csrf = judging.found.csrf;
-    const jwt::Demand demand{requirement.use, requirement.fresh,
-                             csrf ? std::optional<std::string_view>(*csrf) : std::nullopt};
-    auto verified = jwt::Verifier::verify(std::move(*authentic), *rules->policy, demand, now());
+    judging.policy = rules->policy;
+    judging.verified_at = now();
+    auto verified = jwt::Verifier::verify(std::move(*authentic), *rules->policy, demand_of(requirement, judging.found),
+                                          judging.verified_at);
     if (!verified) {
         jwt::RefusedToken& refused = verified.error();
         return denied(reason(refused.refusal.error), std::move(refused.refusal.message), std::move(refused.token));
     }
+    if (auto unmet = unmet_condition(r, config, verified->header(), verified->payload())) {
+        Denied result = denied(jwt::Reason::condition_failed, std::move(unmet->message), std::move(*verified));
+        result.denial.status = unmet->status;
+        result.denial.scope = std::move(unmet->scope);
+        return Judgement(std::move(result));
+    }
     judging.token = Accepted{std::move(*verified), std::nullopt};
     return std::nullopt;
+}
+
+/// What is wrong with a token once its hooks have waited: it may have lived for less.
+std::optional<jwt::Refusal> outlived(const Requirement& requirement, const Judging& judging,
+                                     const jwt::VerifiedToken& token) {
+    if (now() == judging.verified_at) {
+        return std::nullopt;
+    }
+    return jwt::Verifier::check_again(token, *judging.policy, demand_of(requirement, judging.found), now());
 }
 
 }  // namespace
@@ -195,6 +216,9 @@ Judgement judge(ngx_http_request_t* r, const Requirement& requirement, Judging& 
     Accepted& candidate = std::get<Accepted>(judging.token);
     if (auto ended = ask_hooks(r, requirement, judging, candidate)) {
         return std::move(*ended);
+    }
+    if (auto refusal = outlived(requirement, judging, candidate.token)) {
+        return denied(reason(refusal->error), std::move(refusal->message), std::move(candidate.token));
     }
     return std::move(candidate);
 }

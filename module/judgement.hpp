@@ -7,6 +7,7 @@
 #include <string>
 #include <variant>
 
+#include "../core/policy.hpp"
 #include "../core/token.hpp"
 #include "config.hpp"
 #include "key_source.hpp"
@@ -36,6 +37,8 @@ struct Judging {
     const LocationConfig* config;  // whose rules these are
     FoundToken found;              // empty where none was found
     std::variant<std::monostate, jwt::UnverifiedToken, Accepted> token;
+    const jwt::Policy* policy = nullptr;  // that it was verified by
+    jwt::Time verified_at{};
     Step step = Step::token_in_blocklist;  // of the hooks that are asked about an accepted token
     std::optional<Denied> denied;          // what its answer hook is told
     LuaRun run;
@@ -43,7 +46,7 @@ struct Judging {
 };
 
 /// Takes a token the whole way: parse, key, signature, claims, type, freshness, revocation, token_verification,
-/// user_lookup. Each step may end it, and a step that asks a hook may wait.
+/// user_lookup, and times once more where a hook waited. Each step may end it, and a step that asks a hook may wait.
 [[nodiscard]] Judgement judge(ngx_http_request_t* r, const Requirement& requirement, Judging& judging);
 
 }  // namespace ngx

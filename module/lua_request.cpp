@@ -73,9 +73,28 @@ int body(lua_State* lua) {
     return 1;
 }
 
+bool forced(lua_State* lua, int options) {
+    if (lua_isnoneornil(lua, options)) {
+        return false;
+    }
+    if (!lua_istable(lua, options)) {
+        luaL_error(lua, "bad argument #1 to 'json': give options such as { force = true }");
+    }
+    lua_getfield(lua, options, "force");
+    const bool force = lua_toboolean(lua, -1) != 0;
+    lua_pop(lua, 1);
+    return force;
+}
+
 int json(lua_State* lua) {
-    const std::string_view text = body_of(lua, checked_self(lua, "json"));
-    const char* error = push_json_text(lua, text);
+    LuaCall& call = checked_self(lua, "json");
+    // Any page may have a browser send a text; for this type it asks first (Fetch standard, CORS preflight).
+    if (!forced(lua, 2) && !request_is_json(call.r)) {
+        lua_pushnil(lua);
+        lua_pushliteral(lua, "the Content-Type is not application/json");
+        return 2;
+    }
+    const char* error = push_json_text(lua, body_of(lua, call));
     if (error == nullptr) {
         return 1;
     }

@@ -1,5 +1,7 @@
+#include "merge.hpp"
 #include "../core/issuer.hpp"
 #include "../core/verifier.hpp"
+#include "counters.hpp"
 #include "directives.hpp"
 #include "guard.hpp"
 #include "issuers.hpp"
@@ -15,8 +17,6 @@ KeySources::~KeySources() {
 }
 
 namespace {
-
-const jwt::AlgorithmSet hmac_algorithms = {jwt::Algorithm::hs256, jwt::Algorithm::hs384, jwt::Algorithm::hs512};
 
 ngx_array_t* no_words() noexcept {
     return static_cast<ngx_array_t*>(NGX_CONF_UNSET_PTR);
@@ -47,10 +47,11 @@ std::string advice(jwt::AlgorithmSet served) {
 std::optional<std::string> add_verifying_keys(const KeySources::Source& source, jwt::AlgorithmSet allowed,
                                               jwt::KeySet& into) {
     if (source.kind == KeySources::Kind::secret) {
-        const jwt::AlgorithmSet wanted = allowed & hmac_algorithms;
+        const jwt::AlgorithmSet wanted = allowed & jwt::hmac_algorithms;
         if (wanted.empty()) {
             return "jwt_secret_key cannot be used with " + names(allowed) +
-                   ": write jwt_decode_algorithms with one of " + names(hmac_algorithms) + ", or remove the secret";
+                   ": write jwt_decode_algorithms with one of " + names(jwt::hmac_algorithms) +
+                   ", or remove the secret";
         }
         auto key = jwt::Key::from_secret(source.secret, wanted);
         if (!key) {
@@ -163,6 +164,10 @@ const jwt::Policy* make_policy(ngx_conf_t* cf, const LocationConfig& config) {
     policy->leeway = std::chrono::seconds(config.decode_leeway);
     policy->identity_claim = std::string(view(config.identity_claim));
     policy->verify_sub = config.verify_sub != 0;
+    if (config.max_age != 0) {
+        policy->max_age = std::chrono::seconds(config.max_age);
+    }
+    policy->profile = static_cast<jwt::Profile>(config.profile);
     return policy;
 }
 
@@ -272,6 +277,7 @@ void merge_values(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& pr
     flag(&LocationConfig::csrf_check_form, 0);
     flag(&LocationConfig::encode_nbf, 1);
     flag(&LocationConfig::verify_sub, 1);
+    flag(&LocationConfig::close_on_expiry, 0);
     const auto duration = [&](time_t LocationConfig::*field, time_t fallback) {
         merge(conf.*field, prev.*field, time_t{NGX_CONF_UNSET}, fallback);
     };
@@ -430,8 +436,12 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     }
     merge_texts(conf, prev);
     merge_values(cf, conf, prev);
+    conf.counted_as = conf.required != nullptr && conf.required->on ? location_row(cf) : no_row;
     merge_algorithms(cf, conf, prev);
     if (merge_lua(cf, conf, prev) != NGX_CONF_OK) {
+        return failed();
+    }
+    if (merge_claims(cf, conf, prev) != NGX_CONF_OK) {
         return failed();
     }
     conf.policy = make_policy(cf, conf);
@@ -439,6 +449,9 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
         return failed();
     }
     if (merge_keys(cf, conf, prev) != NGX_CONF_OK) {
+        return failed();
+    }
+    if (prepare_publication(cf, conf) != NGX_CONF_OK) {
         return failed();
     }
     return check_cookie_refresh(cf, conf, own_refresh);
@@ -467,9 +480,12 @@ void* create_location_config(ngx_conf_t* cf) noexcept {
     config->csrf_check_form = NGX_CONF_UNSET;
     config->encode_nbf = NGX_CONF_UNSET;
     config->verify_sub = NGX_CONF_UNSET;
+    config->close_on_expiry = NGX_CONF_UNSET;
     config->decode_leeway = NGX_CONF_UNSET;
     config->access_token_expires = NGX_CONF_UNSET;
     config->refresh_token_expires = NGX_CONF_UNSET;
+    config->max_age = NGX_CONF_UNSET;
+    config->profile = NGX_CONF_UNSET_UINT;
     config->csrf_methods = no_words();
     config->exempt_methods = no_words();
     config->decode_audience = no_words();

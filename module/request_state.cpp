@@ -1,5 +1,6 @@
 #include "request_state.hpp"
 
+#include "counters.hpp"
 #include "guard.hpp"
 #include "judgement.hpp"
 #include "variables.hpp"
@@ -67,6 +68,7 @@ void RequestState::begin(ngx_http_request_t* r) noexcept {
 
 void RequestState::accept(ngx_http_request_t* r, jwt::VerifiedToken&& token, const LocationConfig& config,
                           TokenLocation found_in, std::optional<std::string>&& user) noexcept {
+    count_outcome(config.counted_as, std::nullopt);
     accepted_.emplace(std::move(token));
     config_ = &config;
     let_in_ = false;
@@ -80,6 +82,7 @@ std::optional<jwt::json::Value> RequestState::identity() const noexcept {
 }
 
 void RequestState::refuse(ngx_http_request_t* r, jwt::Reason reason, std::string_view message) noexcept {
+    count_outcome(location_config(r).counted_as, reason);
     refused_ = reason;
     message_ = message;
     forget_variables(r);

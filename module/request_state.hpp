@@ -23,6 +23,8 @@ struct Denial {
     std::optional<jwt::json::Value> header;
     std::optional<jwt::json::Value> payload;
     unsigned retry_after = 1;  // seconds; of Reason::unavailable
+    ngx_uint_t status = 0;     // of the default answer, where it is not that of the reason
+    std::string scope{};       // that the token lacks
 };
 
 /// A denial together with the token that it speaks of.

@@ -205,6 +205,10 @@ std::optional<ngx_str_t> request_variable(ngx_http_request_t* r, std::string_vie
     });
 }
 
+bool request_is_json(ngx_http_request_t* r) noexcept {
+    return is_json(r);
+}
+
 ServiceResult request_body(ngx_http_request_t* r) noexcept {
     return serve(r, [&]() -> ServiceResult {
         const MainConfig& config = main_config(r);

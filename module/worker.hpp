@@ -11,8 +11,10 @@
 
 #include "../core/key.hpp"
 #include "../core/verifier.hpp"
+#include "counters.hpp"
 #include "live_keys.hpp"
 #include "lua_host.hpp"
+#include "watch.hpp"
 
 namespace ngx {
 
@@ -35,6 +37,8 @@ struct Worker {
     jwt::Verifier verifier;
     jwt::json::Parser parser;
     HookKeys hook_keys;
+    Counters counters;
+    Watches watches;
     std::unique_ptr<LuaHost> lua;  // null where no hooks file is configured
     LiveKeys live_keys{KeyRequests{}};
 };

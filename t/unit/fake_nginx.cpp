@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "module/counters.hpp"
 #include "module/lua_services.hpp"
 
 namespace {
@@ -142,6 +143,10 @@ std::optional<ngx_str_t> request_variable(ngx_http_request_t* r, std::string_vie
     return found == FakeRequest::of(r).variables.end() ? std::nullopt : std::optional(str(found->second));
 }
 
+bool request_is_json(ngx_http_request_t* r) noexcept {
+    return FakeRequest::of(r).is_json;
+}
+
 ServiceResult request_body(ngx_http_request_t* r) noexcept {
     return {true, str(FakeRequest::of(r).body)};
 }
@@ -161,5 +166,11 @@ bool fetch_ended(const ngx_http_request_t* subrequest) noexcept {
 FetchedResponse fetched_response(ngx_http_request_t* subrequest) noexcept {
     return {true, ngx_null_string, 200, str("content-type: text/plain\r\n"), str(FakeRequest::of(subrequest).fetched)};
 }
+
+bool counts() noexcept {
+    return false;
+}
+
+void count_lua(const LuaRunCount&) noexcept {}
 
 }  // namespace ngx

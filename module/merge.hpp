@@ -1,0 +1,15 @@
+#pragma once
+
+#include "config.hpp"
+
+// The parts of merging a location's configuration with that around it, one file a topic. They may throw.
+
+namespace ngx {
+
+/// jwt_require_claim, jwt_require_header, jwt_max_age, jwt_profile. After the values of jwt_required and jwt_decode_*.
+char* merge_claims(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev);
+
+/// The document of jwt_jwks or jwt_discovery. After keys and jwt_algorithm.
+char* prepare_publication(ngx_conf_t* cf, LocationConfig& conf);
+
+}  // namespace ngx

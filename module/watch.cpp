@@ -1,0 +1,132 @@
+#include "watch.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <string_view>
+
+#include "config.hpp"
+#include "counters.hpp"
+#include "guard.hpp"
+#include "issuers.hpp"
+#include "request_state.hpp"
+#include "worker.hpp"
+
+namespace ngx {
+
+namespace {
+
+// Each request is looked at about once a second: a tenth of them at a time, so that many do not hold up the others. By
+// the wall clock each time, however that was set meanwhile.
+constexpr ngx_msec_t tick_length = 100;
+constexpr std::size_t ticks_a_round = 10;
+
+constexpr double never = std::numeric_limits<double>::infinity();
+
+double seconds_now() noexcept {
+    return std::chrono::duration<double>(now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+/// Lives in the pool of its request.
+struct Watches::Entry {
+    Entry(Watches& watches, ngx_http_request_t* request, double end) noexcept
+        : owner(&watches), main(request), ends_at(end) {
+        ngx_queue_insert_tail(&owner->entries_, &link);
+        ++owner->count_;
+    }
+    ~Entry() { forget(); }
+    Entry(const Entry&) = delete;
+    Entry& operator=(const Entry&) = delete;
+
+    void forget() noexcept {
+        if (watched) {
+            watched = false;
+            ngx_queue_remove(&link);
+            --owner->count_;
+        }
+    }
+
+    Watches* owner;
+    ngx_queue_t link{};
+    ngx_http_request_t* main;
+    double ends_at;  // seconds since 1970
+    bool watched = true;
+};
+
+namespace {
+
+/// Ends a request as nginx does when a worker's time to shut down is over: what is behind it ends too, and of HTTP/2
+/// its stream alone. The request is gone afterwards.
+void end_request(ngx_http_request_t* r) noexcept {
+    ngx_connection_t* c = r->connection;
+    if (r->headers_out.status == 0) {
+        r->headers_out.status = NGX_HTTP_UNAUTHORIZED;  // for the access log: nothing was sent
+    }
+    c->close = 1;
+    c->read->handler(c->read);
+}
+
+}  // namespace
+
+Watches::Watches() noexcept {
+    ngx_queue_init(&entries_);
+    timer_.data = this;
+    timer_.log = ngx_cycle->log;
+    timer_.handler = tick;
+    timer_.cancelable = 1;
+}
+
+Watches::~Watches() {
+    if (timer_.timer_set) {
+        ngx_del_timer(&timer_);
+    }
+}
+
+void Watches::watch(ngx_http_request_t* r, const RequestState& state) {
+    const LocationConfig* config = state.let_in_by();
+    if (config == nullptr || config->close_on_expiry == 0) {
+        return;
+    }
+    const auto exp = state.accepted()->payload().member("exp");
+    const auto rules = rules_for(*config, state.accepted()->payload());
+    const double leeway = rules ? static_cast<double>(rules->policy->leeway.count()) : 0;
+    const double end = exp ? *exp->number() + leeway : never;
+    if (end == never) {
+        return;
+    }
+    make_in_pool<Entry>(r->pool, *this, r->main, end);
+    if (!timer_.timer_set) {
+        ngx_add_timer(&timer_, tick_length);
+    }
+}
+
+void Watches::tick(ngx_event_t* event) noexcept {
+    auto& watches = *static_cast<Watches*>(event->data);
+    watches.look();
+    if (watches.count_ != 0) {
+        ngx_add_timer(&watches.timer_, tick_length);
+    }
+}
+
+void Watches::look() {
+    const double time = seconds_now();
+    // Ending one request may end others: the first one is fetched anew each time.
+    for (std::size_t left = (count_ + ticks_a_round - 1) / ticks_a_round; left != 0 && count_ != 0; --left) {
+        ngx_queue_t* first = ngx_queue_head(&entries_);
+        Entry& entry = *ngx_queue_data(first, Entry, link);
+        ngx_queue_remove(first);
+        ngx_queue_insert_tail(&entries_, first);
+        ngx_http_request_t* r = entry.main;
+        if (r->done || time < entry.ends_at) {  // of what is done, the last bytes are on their way
+            continue;
+        }
+        entry.forget();
+        count(Counter::closed_expired);
+        log(r->connection->log, NGX_LOG_INFO, "jwt: the response ends: its token has expired");
+        end_request(r);
+    }
+}
+
+}  // namespace ngx
