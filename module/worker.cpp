@@ -69,9 +69,7 @@ ngx_int_t start_worker(ngx_cycle_t* cycle) noexcept {
         const auto* http = reinterpret_cast<ngx_http_conf_ctx_t*>(ngx_get_conf(cycle->conf_ctx, ngx_http_module));
         if (http != nullptr) {
             const auto& config = *static_cast<MainConfig*>(http->main_conf[ngx_http_jwt_module.ctx_index]);
-            if (config.key_requests != nullptr) {
-                started->live_keys = LiveKeys(*config.key_requests);
-            }
+            started->live_keys = LiveKeys(config.key_requests, config.key_files);
             started->counters = start_counters(config.counters);
             if (config.lua != nullptr) {
                 load_files(*started, config);

@@ -14,6 +14,7 @@
 #include "counters.hpp"
 #include "live_keys.hpp"
 #include "lua_host.hpp"
+#include "publishing.hpp"
 #include "watch.hpp"
 
 namespace ngx {
@@ -40,7 +41,8 @@ struct Worker {
     Counters counters;
     Watches watches;
     std::unique_ptr<LuaHost> lua;  // null where no hooks file is configured
-    LiveKeys live_keys{KeyRequests{}};
+    LiveKeys live_keys;
+    Publications publications;
 };
 
 /// The worker of this process: made by start_worker, ended by stop_worker. Never null while requests are served.
