@@ -150,6 +150,9 @@ public:
     /// that verify it where the token names no kid. At most max_candidates.
     [[nodiscard]] Candidates candidates(Algorithm algorithm, std::optional<std::string_view> kid) const noexcept;
 
+    /// Whether some key that verifies has this kid.
+    [[nodiscard]] bool names(std::string_view kid) const noexcept;
+
     /// Everything that some key decrypts.
     [[nodiscard]] KeyManagementSet decrypts() const noexcept;
 
@@ -159,8 +162,6 @@ public:
     /// The first key that encrypts that way, or null.
     [[nodiscard]] std::shared_ptr<const Key> encrypter(KeyManagement management,
                                                        ContentEncryption encryption) const noexcept;
-    /// Whether some key has this kid.
-    [[nodiscard]] bool names(std::string_view kid) const noexcept;
 
     /// The first key that signs with `algorithm`, or null.
     [[nodiscard]] std::shared_ptr<const Key> signer(Algorithm algorithm) const noexcept;

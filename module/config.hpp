@@ -59,6 +59,9 @@ struct Requirement {
     Origin origin;
 };
 
+/// Of a source that is in no file.
+inline constexpr std::size_t no_file = static_cast<std::size_t>(-1);
+
 /// The key directives of one level, as read. Inherited as a whole.
 struct KeySources {
     enum class Kind : std::uint8_t { secret, public_key, private_key, request, issuer };
@@ -68,8 +71,9 @@ struct KeySources {
         std::string secret;  // of Kind::secret
         jwt::KeySet keys;    // of key files
         Origin origin;
-        std::string uri{};  // of Kind::request
-        KeyTimes times{};   // likewise
+        std::string uri{};           // of Kind::request
+        KeyTimes times{};            // likewise
+        std::size_t file = no_file;  // among KeyFiles
     };
     std::vector<Source> sources;
 
@@ -93,6 +97,7 @@ struct Keys {
     std::shared_ptr<const jwt::Key> signer;     // of jwt_algorithm; may be null
     std::vector<const KeyRequest*> requests{};  // what is verified with beside them: see LiveKeys
     std::size_t index = 0;                      // among those that have requests
+    std::size_t recipe = no_file;               // among KeyFiles::recipes, where some of them are in files
     std::vector<TrustedIssuer> issuers;         // who have keys of their own
 };
 
@@ -142,6 +147,7 @@ struct MainConfig {
     time_t longest_leeway;  // of all locations
     KeyRequests* key_requests;
     struct IssuerBlocks* issuers;
+    struct KeyFiles* key_files;
 };
 
 struct LuaFileSpec {

@@ -233,6 +233,7 @@ void KeySource::take(FetchedKeys&& answer) {
         const auto& times = request_.times;
         const ngx_msec_t lifetime = std::clamp(answer.max_age.value_or(times.cache), times.cache_min, times.cache);
         const std::uint64_t version = shared_.publish(answer.text, lifetime);
+        count_key_fetch(request_.counted_as, set->keys().size());
         if (!complaints.empty() && shared_.may_complain()) {
             log(ngx_cycle->log, NGX_LOG_WARN, "jwt: keys of " + request_.name() + ": ", complaints.front());
         }
@@ -247,6 +248,7 @@ void KeySource::take(FetchedKeys&& answer) {
 
 void KeySource::refuse(std::string_view problem) {
     shared_.fail();
+    count_key_fetch(request_.counted_as, std::nullopt);
     if (shared_.may_complain()) {
         log(ngx_cycle->log, NGX_LOG_ERR, "jwt: keys of " + request_.name() + " are not taken: the provider", problem);
     }

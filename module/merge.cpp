@@ -6,6 +6,7 @@
 #include "directives.hpp"
 #include "guard.hpp"
 #include "issuers.hpp"
+#include "key_files.hpp"
 
 // How a location takes over what its surroundings say, and the mistakes that show only when all of it is known.
 
@@ -76,9 +77,6 @@ std::optional<std::string> add_verifying_keys(const KeySources::Source& source, 
     return std::nullopt;
 }
 
-namespace {
-
-/// The key that signs with jwt_algorithm: of jwt_private_key, or the secret.
 tl::expected<std::shared_ptr<const jwt::Key>, std::string> find_signer(const KeySources& sources,
                                                                        jwt::Algorithm algorithm) {
     for (const auto& source : sources.sources) {
@@ -101,6 +99,8 @@ bool has_kind(const KeySources& sources, KeySources::Kind kind) {
     return std::any_of(sources.sources.begin(), sources.sources.end(),
                        [&](const auto& source) { return source.kind == kind; });
 }
+
+namespace {
 
 bool decides_keys(const LocationConfig& config) {
     return config.lua != nullptr && config.lua->file.has(Hook::decode_key);
@@ -154,6 +154,10 @@ char* prepare_keys(ngx_conf_t* cf, LocationConfig& config) {
         }
     }
     keys->signer = std::move(*signer);
+    note_recipe(cf,
+                {config.key_sources, *config.decode_algorithms, !decides_keys(config),
+                 keys->signer == nullptr ? std::nullopt : std::optional(signing_algorithm(config))},
+                *keys);
     config.keys = keys;
     config.key_sources->made.push_back({config.algorithm, *config.decode_algorithms, decides_keys(config), keys});
     return NGX_CONF_OK;

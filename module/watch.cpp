@@ -9,6 +9,7 @@
 #include "config.hpp"
 #include "counters.hpp"
 #include "guard.hpp"
+#include "issuers.hpp"
 #include "request_state.hpp"
 #include "revocation.hpp"
 #include "worker.hpp"
@@ -98,7 +99,9 @@ void Watches::watch(ngx_http_request_t* r, const RequestState& state) {
         is_checked(*config, state.accepted()->payload())) {
         fingerprint = jwt::revocation::fingerprint(state.accepted()->authentic(), config->policy->identity_claim);
     }
-    const double end = exp ? *exp->number() + static_cast<double>(config->policy->leeway.count()) : never;
+    const auto policy = policy_for(*config, state.accepted()->authentic());
+    const double leeway = policy ? static_cast<double>((*policy)->leeway.count()) : 0;
+    const double end = exp ? *exp->number() + leeway : never;
     if (end == never && !fingerprint) {
         return;
     }
