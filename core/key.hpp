@@ -122,7 +122,7 @@ public:
     /// whole: who publishes those has lost them.
     [[nodiscard]] static tl::expected<KeySet, KeyError> from_published(std::string_view text,
                                                                        std::vector<std::string>* complaints = nullptr);
-    static constexpr std::size_t max_published_keys = 1000;
+    static constexpr std::size_t max_published_keys = 100;
 
     void add(std::shared_ptr<const Key> key) { keys_.push_back(std::move(key)); }
     [[nodiscard]] const std::vector<std::shared_ptr<const Key>>& keys() const noexcept { return keys_; }
