@@ -129,7 +129,7 @@ public:
     /// whole: who publishes those has lost them.
     [[nodiscard]] static tl::expected<KeySet, KeyError> from_published(std::string_view text,
                                                                        std::vector<std::string>* complaints = nullptr);
-    static constexpr std::size_t max_published_keys = 1000;
+    static constexpr std::size_t max_published_keys = 100;
 
     /// Tells this set from every other one, also from those that were or will be: a copy is the same set until a key is
     /// added to either. To be compared; who holds one keeps others from being equal by chance. Null for no keys.

@@ -43,27 +43,30 @@ ngx_msec_t until(ngx_msec_t time) noexcept {
 }  // namespace
 
 KeyWait::~KeyWait() {
-    if (linked_) {
-        ngx_queue_remove(&link_);
-    }
+    unlink();
     drop_event(event_);
 }
 
 void KeyWait::begin(ngx_http_request_t* r, ngx_queue_t& queue) noexcept {
-    if (linked_ || event_.posted) {
+    if (link_.next != nullptr || event_.posted) {
         return;  // nginx ran the request for another reason
     }
     request_ = r;
     make_event(event_, this, [](ngx_event_t* event) { static_cast<KeyWait*>(event->data)->resume(); });
     reading_ = std::exchange(r->read_event_handler, ngx_http_test_reading);  // notes that the client has left
     ngx_queue_insert_tail(&queue, &link_);
-    linked_ = true;
     ++rounds_;
 }
 
+void KeyWait::unlink() noexcept {
+    if (link_.next != nullptr) {
+        ngx_queue_remove(&link_);
+        link_ = {};
+    }
+}
+
 void KeyWait::wake() noexcept {
-    ngx_queue_remove(&link_);
-    linked_ = false;
+    unlink();
     ngx_post_event(&event_, &ngx_posted_events);  // not from within what ended the fetch
 }
 
