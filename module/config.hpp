@@ -12,6 +12,7 @@
 #include "../core/algorithm.hpp"
 #include "../core/key.hpp"
 #include "../core/policy.hpp"
+#include "key_request.hpp"
 #include "lua_host.hpp"
 #include "status.hpp"
 
@@ -60,23 +61,37 @@ struct Requirement {
 
 /// The key directives of one level, as read. Inherited as a whole.
 struct KeySources {
-    enum class Kind : std::uint8_t { secret, public_key, private_key };
+    enum class Kind : std::uint8_t { secret, public_key, private_key, request, issuer };
     struct Source {
         Kind kind;
-        std::string name;    // of the directive, with its file: `jwt_public_key "rsa.pem"`
+        std::string name;    // of the directive, with its file: `jwt_public_key "rsa.pem"`; of Kind::issuer its own
         std::string secret;  // of Kind::secret
-        jwt::KeySet keys;    // of the others
+        jwt::KeySet keys;    // of key files
         Origin origin;
+        std::string uri{};  // of Kind::request
+        KeyTimes times{};   // likewise
     };
     std::vector<Source> sources;
 
     ~KeySources();
 };
 
+struct TrustedIssuer;
+
 /// Keys as requests use them.
 struct Keys {
     jwt::KeySet verifying;
-    std::shared_ptr<const jwt::Key> signer;  // of jwt_algorithm; may be null
+    std::shared_ptr<const jwt::Key> signer;     // of jwt_algorithm; may be null
+    std::vector<const KeyRequest*> requests{};  // what is verified with beside them: see LiveKeys
+    std::size_t index = 0;                      // among those that have requests
+    std::vector<TrustedIssuer> issuers;         // who have keys of their own
+};
+
+/// An issuer as a location trusts it: what verifies its tokens verifies nobody else's.
+struct TrustedIssuer {
+    Keys keys;
+    jwt::AlgorithmSet algorithms;
+    jwt::Policy policy;  // names its `iss`
 };
 
 /// A hooks file as a location uses it: the file is loaded in every worker under the same index.
@@ -85,14 +100,27 @@ struct LuaBinding {
     std::string path;
 };
 
+/// `jwt_revocation_max_staleness`.
+struct Staleness {
+    time_t seconds = 0;  // 0: off
+    bool closes = false;
+    Origin origin;
+};
+
+/// What makes the content of a location, where it is one of ours: a directive each.
+enum class Content : std::uint8_t { none, handler, status, logout, refresh, revoke, introspect, revocations, jwks, discovery };
+
 /// http{} alone.
 struct MainConfig {
     LuaLimits* lua_limits;
+    struct ReplicationConfig* replication;  // null without jwt_revocation_sync
     ngx_array_t variables;  // ngx_uint_t: indices of our variables, whose values end when a request is judged anew
     struct LuaFiles* lua;   // what is to be loaded
     struct CountersConfig* counters;  // null where nothing is counted
     struct RevocationConfig* revocation;
     time_t longest_leeway;  // of all locations
+    KeyRequests* key_requests;
+    struct IssuerBlocks* issuers;
 };
 
 struct LuaFileSpec {
@@ -118,8 +146,11 @@ struct CookieConfig {
     ngx_str_t csrf_cookie_path;
 };
 
-struct Conditions;   // conditions.hpp
-struct Publication;  // publishing.hpp
+struct AcceptedForms;   // decryption.hpp
+struct DecryptionKeys;  // likewise
+struct Encryption;      // likewise
+struct Conditions;      // conditions.hpp
+struct Publication;     // publishing.hpp
 
 /// What `location` blocks say. Plain, as nginx's slot setters need it; requests see it as const.
 struct LocationConfig {
@@ -151,6 +182,9 @@ struct LocationConfig {
     const jwt::AlgorithmSet* decode_algorithms;
     KeySources* key_sources;
     const Keys* keys;
+    const AcceptedForms* accept;
+    DecryptionKeys* decryption_keys;
+    const Encryption* encryption;
 
     ngx_array_t* decode_audience;  // ngx_str_t, as the others
     ngx_array_t* decode_issuer;
@@ -169,6 +203,8 @@ struct LocationConfig {
     time_t access_token_expires;  // 0: never
     time_t refresh_token_expires;
 
+    const Staleness* max_staleness;  // null: off
+
     ngx_array_t* exempt_methods;  // ngx_str_t; "preflight" has its own meaning
     ngx_str_t realm;
 
@@ -181,7 +217,9 @@ struct LocationConfig {
     ngx_str_t handler;
     Origin* handler_origin;
     ngx_flag_t close_on_expiry;
-    ngx_str_t content;  // name of the directive that makes the content, where it is one of ours
+    Content content;
+    Origin* content_origin;
+    bool refresh_rotates;
     StatusFormat status_format;
     Publication* publication;  // of jwt_jwks or jwt_discovery; not inherited
 };

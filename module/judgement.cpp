@@ -4,6 +4,7 @@
 
 #include "conditions.hpp"
 #include "guard.hpp"
+#include "issuers.hpp"
 #include "revocation.hpp"
 #include "worker.hpp"
 
@@ -35,13 +36,25 @@ std::string identity_text(jwt::json::Value payload, const jwt::Policy& policy) {
     return text ? std::string(*text) : identity ? identity->text() : std::string();
 }
 
+/// Whether a token's algorithm is one of these.
+bool may_use(const jwt::UnverifiedToken& token, jwt::AlgorithmSet allowed) {
+    const auto alg = token.header().member("alg");
+    const auto name = alg ? alg->string() : std::nullopt;
+    const auto algorithm = name ? jwt::algorithm_named(*name) : std::nullopt;
+    return algorithm && allowed.has(*algorithm);
+}
+
 Judgement without_result(NoResult why) {
     return why == NoResult::waiting ? Judgement(Waiting{}) : Judgement(Failed{status_of(why)});
 }
 
 /// Asks the revocation store. Nothing where the token was not revoked.
-std::optional<Judgement> ask_store(const Requirement& requirement, const Judging& judging, Accepted& candidate) {
+std::optional<Judgement> ask_store(const Requirement& requirement, Judging& judging, Accepted& candidate) {
     using jwt::revocation::Verdict;
+    if (judging.step != Judging::Step::revocation_store) {
+        return std::nullopt;  // a hook waits, which may have revoked the token itself
+    }
+    judging.step = Judging::Step::token_in_blocklist;
     if (!requirement.check_revocation || !is_checked(*judging.config, candidate.token.payload())) {
         return std::nullopt;
     }
@@ -108,11 +121,11 @@ std::optional<Judgement> ask_hooks(ngx_http_request_t* r, const Requirement& req
 /// The keys for a token: the location's, or those that the hook decode_key names; null where the hook knows none for
 /// it.
 tl::expected<std::shared_ptr<const jwt::KeySet>, NoResult> keys_for(ngx_http_request_t* r, Judging& judging,
+                                                                    const Keys* own,
                                                                     const jwt::UnverifiedToken& token) {
     const LocationConfig& config = *judging.config;
     if (config.lua == nullptr || !config.lua->file.has(Hook::decode_key)) {
-        // The configuration outlives the request: nothing to share.
-        return std::shared_ptr<const jwt::KeySet>(std::shared_ptr<void>(), &config.keys->verifying);
+        return worker().live_keys.current(*own);
     }
     auto text = worker().lua->decode_key(judging.run, r, config.lua->file, token.header(), token.payload());
     if (!text) {
@@ -136,23 +149,63 @@ jwt::Demand demand_of(const Requirement& requirement, const FoundToken& found) {
             found.csrf ? std::optional<std::string_view>(*found.csrf) : std::nullopt};
 }
 
-/// From an unverified token to a candidate in `judging`. Nothing where it is one.
-std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requirement, Judging& judging,
-                                jwt::UnverifiedToken& parsed) {
+/// Of a token that the keys at hand do not verify: whether its key may be one that a provider has yet to tell us.
+std::optional<Judgement> ask_providers(ngx_http_request_t* r, Judging& judging, const Rules& rules,
+                                       const jwt::UnverifiedToken& token) {
     const LocationConfig& config = *judging.config;
-    const auto keys = keys_for(r, judging, parsed);
+    const bool hook_decides = config.lua != nullptr && config.lua->file.has(Hook::decode_key);
+    if (hook_decides || rules.keys->requests.empty() || !may_use(token, *rules.algorithms)) {
+        return std::nullopt;
+    }
+    LiveKeys& live = worker().live_keys;
+    switch (live.ask(r, *rules.keys, token, judging.key_wait)) {
+        case KeyStanding::settled:
+            return std::nullopt;
+        case KeyStanding::waiting:
+            return Waiting{};
+        case KeyStanding::unavailable:
+            break;
+    }
+    Denied denied{{jwt::Reason::unavailable, "Keys are not available", std::nullopt, std::nullopt}, std::monostate{}};
+    denied.denial.retry_after = live.retry_after(*rules.keys);
+    return denied;
+}
+
+/// From an unverified token to an authentic one in `judging`. Nothing where it is one.
+std::optional<Judgement> authenticate(ngx_http_request_t* r, Judging& judging, jwt::UnverifiedToken& parsed) {
+    const LocationConfig& config = *judging.config;
+    const auto rules = rules_for(config, parsed.payload());
+    if (!rules) {
+        return denied(jwt::Refusal(rules.error()));
+    }
+    const auto keys = keys_for(r, judging, rules->keys, parsed);
     if (!keys) {
         return without_result(keys.error());
     }
     if (*keys == nullptr) {
         return denied(jwt::refusal(jwt::Error::signature));
     }
-    auto authentic = jwt::Verifier::authenticate(std::move(parsed), **keys, *config.decode_algorithms);
+    auto authentic = jwt::Verifier::authenticate(std::move(parsed), **keys, *rules->algorithms);
     if (!authentic) {
+        if (auto undecided = ask_providers(r, judging, *rules, parsed)) {
+            return undecided;
+        }
         return denied(std::move(authentic.error()));
     }
+    judging.token = std::move(*authentic);
+    return std::nullopt;
+}
+
+/// From an authentic token to a candidate in `judging`. Nothing where it is one.
+std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requirement, Judging& judging,
+                                jwt::AuthenticToken& authentic) {
+    const LocationConfig& config = *judging.config;
     judging.verified_at = now();
-    auto verified = jwt::Verifier::verify(std::move(*authentic), *config.policy, demand_of(requirement, judging.found),
+    const auto policy = policy_for(config, authentic);
+    if (!policy) {
+        return denied(jwt::Refusal(policy.error()));
+    }
+    auto verified = jwt::Verifier::verify(std::move(authentic), **policy, demand_of(requirement, judging.found),
                                           judging.verified_at);
     if (!verified) {
         jwt::RefusedToken& refused = verified.error();
@@ -174,21 +227,33 @@ std::optional<jwt::Refusal> outlived(const Requirement& requirement, const Judgi
     if (now() == judging.verified_at) {
         return std::nullopt;
     }
-    return jwt::Verifier::check_again(token, *judging.config->policy, demand_of(requirement, judging.found), now());
+    const auto policy = policy_for(*judging.config, token.authentic());
+    if (!policy) {
+        return policy.error();
+    }
+    return jwt::Verifier::check_again(token, **policy, demand_of(requirement, judging.found), now());
 }
 
 }  // namespace
 
 Judgement judge(ngx_http_request_t* r, const Requirement& requirement, Judging& judging) {
     if (std::holds_alternative<std::monostate>(judging.token)) {
-        auto parsed = worker().verifier.parse(judging.found.text);
-        if (!parsed) {
-            return denied(std::move(parsed.error()));
+        auto opened = open_token(r, *judging.config, judging.found.text, judging.decryption);
+        if (!opened) {
+            return Waiting{};
         }
-        judging.token = std::move(*parsed);
+        if (!*opened) {
+            return denied(std::move(opened->error()));
+        }
+        std::visit([&judging](auto& token) { judging.token = std::move(token); }, **opened);
     }
     if (auto* parsed = std::get_if<jwt::UnverifiedToken>(&judging.token)) {
-        if (auto ended = verify(r, requirement, judging, *parsed)) {
+        if (auto ended = authenticate(r, judging, *parsed)) {
+            return std::move(*ended);
+        }
+    }
+    if (auto* authentic = std::get_if<jwt::AuthenticToken>(&judging.token)) {
+        if (auto ended = verify(r, requirement, judging, *authentic)) {
             return std::move(*ended);
         }
     }

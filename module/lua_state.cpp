@@ -21,10 +21,6 @@ void* allocate(void* state, void* block, std::size_t old_size, std::size_t new_s
     return static_cast<LuaState*>(state)->budget.allocate(block, old_size, new_size);
 }
 
-int slot(LuaSlot which) noexcept {
-    return static_cast<int>(which);
-}
-
 /// The message handler of every call: the frames are still there.
 int report_error(lua_State* lua) {
     LuaReport& report = LuaState::of(lua).report;
@@ -115,6 +111,7 @@ int set_up(lua_State* lua) {
     open_request(lua);
     open_api(lua);
     open_print(lua);
+    lua_gc(lua, LUA_GCCOLLECT, 0);  // or the first call that collects has more than its limit
     return 0;
 }
 

@@ -19,6 +19,7 @@ my $key   = keypair('ES256');
 my %files = (
     'jwt.secret'  => "$JWTTest::Token::secret\n",
     'hooks.lua'   => $lua[0],
+    'logout.lua'  => (grep { /jwt\.revoke\(\)/ } @lua)[0],
     'session.lua' => (grep { /set_access_cookies/ } @lua)[0],
     'signing.jwk' => encode_json({ %{ keypair('ES256')->{private_jwk} }, kid => 'now' }),
     'next.jwk'    => encode_json({ %{ keypair('ES256')->{public_jwk} }, kid => 'next' }),
@@ -100,9 +101,11 @@ for my $name (sort keys %astray) {
 }
 
 for my $example (grep { !/load_module/ } @nginx) {
-    my ($outer, $inner) = $example =~ /\Amap/ ? $example =~ /\A(.*?)^(location .*)\z/ms : ('', $example);
+    my ($outer, $inner) = $example =~ /^jwt_issuer/m ? ($example, 'location / { jwt_required; jwt_trust corp partner; }')
+        : $example =~ /\Amap/ ? $example =~ /\A(.*?)^(location .*)\z/ms
+        :                        ('', $example);
     my ($code, $said) = JWTTest->nginx_t(
-        http   => 'jwt_secret_key file:%%DIR%%/jwt.secret; ' . in_place($outer),
+        http   => 'jwt_secret_key file:%%DIR%%/jwt.secret; jwt_revocation_store %%DIR%%/revoked size=4m; ' . in_place($outer),
         config => in_place($inner),
         files  => \%files
     );
@@ -141,6 +144,17 @@ is_deeply([$handed->read_file('download.log') =~ /"(.*)"/g], ['GET /download/a%2
 my ($authorization) = map { $_->[1] } grep { $_->[0] eq 'Authorization' } @{ $handed->get_with('/exchanged/', $link)->{json}{headers} };
 isnt($authorization, "Bearer $link", 'another token for the application');
 is($handed->get('/exchanged/', [Authorization => $authorization])->{status}, 200, 'which is good');
+# The recipe of Revocation.
+my $logout = JWTTest->new(
+    files   => { %files, 'html/index.html' => 'in' },
+    http    => 'jwt_revocation_store %%DIR%%/store;',
+    config  => 'jwt_secret_key file:%%DIR%%/jwt.secret; location / { jwt_required; root %%DIR%%/html; }'
+        . in_place((grep { /jwt_handler logout/ } @nginx)[0]),
+);
+my $mine = token(claims());
+is($logout->get_with('/', $mine)->{status}, 200, 'logout: a good token');
+is($logout->get_with('/logout', $mine)->{json}{msg}, 'Logged out', 'logout: is revoked');
+is($logout->get_with('/', $mine)->{status}, 401, 'logout: and refused');
 
 # The recipe of user_lookup by jwt.fetch.
 my ($directory) = grep { /location = \/directory/ } @nginx;
@@ -180,5 +194,26 @@ my $published = JWTTest->new(config => in_place($publishing), files => \%files);
 like($published->get('/jwks')->{body}, qr/"kid":"now".*"kid":"next"/s, 'publishing: both keys');
 unlike($published->get('/jwks')->{body}, qr/"d":/, 'publishing: nothing private');
 is($published->get('/.well-known/openid-configuration')->{json}{issuer}, 'https://id.example', 'publishing: the issuer');
+
+# Sessions without Lua, the endpoints of other services, and administration.
+my $sessions = JWTTest->new(
+    http   => 'jwt_secret_key file:%%DIR%%/jwt.secret; jwt_revocation_store %%DIR%%/revoked size=4m;',
+    config => join('', map { in_place($_) } grep { /jwt_(?:logout|introspect|revocations);/ } @nginx) =~ s/allow 10\.0\.0\.0/allow 127.0.0.0/r,
+    files  => \%files,
+);
+my @form = ('Content-Type' => 'application/x-www-form-urlencoded');
+sub is_active { return $sessions->post('/oauth/introspect', \@form, "token=$_[0]")->{json}{active} ? 1 : 0 }
+my $refresh = token(claims(type => 'refresh', csrf => 'c'));
+my $renewed = $sessions->post('/session/refresh', [Cookie => "refresh_token_cookie=$refresh", 'X-CSRF-TOKEN' => 'c'], '');
+is($renewed->{status}, 200, 'sessions: refresh');
+my $renewed_cookies = $renewed->cookies;
+my $access = $renewed_cookies->{access_token_cookie}{value};
+is_deeply([map { is_active($_) } $access, $refresh], [1, 0], 'sessions: the new token is active, the old one is not');
+my $ended = $sessions->post('/session/logout', with_cookie($renewed_cookies, 'access', 1), '');
+is($ended->{status}, 200, 'sessions: logout');
+is(is_active($access), 0, 'sessions: the token is revoked');
+is($sessions->post('/oauth/revoke', \@form, 'token=' . token(claims(jti => 'x')))->{status}, 200, 'endpoints: revoke');
+is($sessions->post('/admin/revocations', $json, '{"subject":"bob"}')->{status}, 201, 'administration: revoke');
+is(scalar(grep { $_->{name} eq 'bob' } @{ $sessions->get('/admin/revocations')->{json}{revocations} }), 1, 'administration: list');
 
 done_testing;
