@@ -56,17 +56,17 @@ public:
     /// Of the key that verified it, also where the header names none; nothing where neither has one.
     [[nodiscard]] std::optional<std::string_view> kid() const noexcept {
         const auto named = header().member("kid");
-        return named ? named->string() : kid_ ? std::optional<std::string_view>(*kid_) : std::nullopt;
+        return named ? named->string() : kid_.empty() ? std::nullopt : std::optional<std::string_view>(kid_);
     }
 
 private:
     friend class Verifier;
-    AuthenticToken(UnverifiedToken&& token, Algorithm algorithm, std::optional<std::string>&& kid) noexcept
+    AuthenticToken(UnverifiedToken&& token, Algorithm algorithm, std::string&& kid) noexcept
         : token_(std::move(token)), algorithm_(algorithm), kid_(std::move(kid)) {}
 
     UnverifiedToken token_;
     Algorithm algorithm_;
-    std::optional<std::string> kid_;  // of the key, where the header names none
+    std::string kid_;  // of the key, where the header names none
 };
 
 /// A token that passed every check of the core: holding one is the proof. Only Verifier makes one.

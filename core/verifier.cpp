@@ -61,9 +61,9 @@ tl::expected<AuthenticToken, Refusal> Verifier::authenticate(UnverifiedToken&& t
         return tl::unexpected(std::move(signed_by).error());
     }
     // The key ends with its set, the token may live longer.
-    std::optional<std::string> kid;
-    if (const auto own = signed_by->key->kid(); own && !token.header().member("kid")) {
-        kid.emplace(*own);
+    std::string kid;
+    if (!token.header().member("kid")) {
+        kid = signed_by->key->kid().value_or(std::string_view());
     }
     return AuthenticToken(std::move(token), signed_by->algorithm, std::move(kid));
 }
