@@ -199,7 +199,10 @@ void Revocations::sweep() {
         readers_checked_ = ngx_current_msec;
     }
     auto task = Task::post(
-        [store = store_, check_readers] {
+        [store = store_, check_readers, verify = !std::exchange(verified_, true)]() -> StoreResult<Store::Swept> {
+            if (auto good = verify ? store->verify() : StoreResult<void>(); !good) {
+                return tl::unexpected<StoreFailure>(good.error());
+            }
             if (check_readers) {
                 store->check_readers();
             }
