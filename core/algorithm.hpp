@@ -2,10 +2,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include "enum_set.hpp"
 
 namespace jwt {
 
@@ -41,36 +42,10 @@ inline constexpr std::size_t algorithm_count = 16;
     return algorithm <= Algorithm::hs512;
 }
 
-/// A set of algorithms, passed by value.
-class AlgorithmSet {
-public:
-    constexpr AlgorithmSet() noexcept = default;
-    constexpr AlgorithmSet(std::initializer_list<Algorithm> algorithms) noexcept {
-        for (const Algorithm algorithm : algorithms) {
-            add(algorithm);
-        }
-    }
+using AlgorithmSet = EnumSet<Algorithm>;
 
-    constexpr void add(Algorithm algorithm) noexcept { bits_ |= bit(algorithm); }
-    [[nodiscard]] constexpr bool has(Algorithm algorithm) const noexcept { return (bits_ & bit(algorithm)) != 0; }
-    [[nodiscard]] constexpr bool empty() const noexcept { return bits_ == 0; }
-
-    friend constexpr AlgorithmSet operator&(AlgorithmSet a, AlgorithmSet b) noexcept {
-        return AlgorithmSet(a.bits_ & b.bits_);
-    }
-    friend constexpr AlgorithmSet operator|(AlgorithmSet a, AlgorithmSet b) noexcept {
-        return AlgorithmSet(a.bits_ | b.bits_);
-    }
-    friend constexpr bool operator==(AlgorithmSet, AlgorithmSet) noexcept = default;
-
-private:
-    constexpr explicit AlgorithmSet(std::uint32_t bits) noexcept : bits_(bits) {}
-    static constexpr std::uint32_t bit(Algorithm algorithm) noexcept {
-        return std::uint32_t{1} << static_cast<unsigned>(algorithm);
-    }
-
-    std::uint32_t bits_ = 0;
-};
+/// Those of a shared secret.
+inline constexpr AlgorithmSet hmac_algorithms{Algorithm::hs256, Algorithm::hs384, Algorithm::hs512};
 
 /// The names in registration order, for people: "RS256 RS384 PS256".
 [[nodiscard]] std::string names(AlgorithmSet algorithms);

@@ -38,6 +38,18 @@ std::string_view word(Error error) noexcept {
             return "algorithm_not_allowed";
         case Error::signature:
             return "signature";
+        case Error::encryption_not_allowed:
+            return "encryption_not_allowed";
+        case Error::compressed:
+            return "compressed";
+        case Error::decryption:
+            return "decryption";
+        case Error::not_encrypted:
+            return "not_encrypted";
+        case Error::not_nested:
+            return "not_nested";
+        case Error::replicated_claim:
+            return "replicated_claim";
         case Error::iat_type:
             return "iat_type";
         case Error::iat_future:
@@ -50,6 +62,8 @@ std::string_view word(Error error) noexcept {
             return "exp_type";
         case Error::expired:
             return "expired";
+        case Error::too_old:
+            return "too_old";
         case Error::iss_missing:
             return "iss_missing";
         case Error::iss_type:
@@ -68,6 +82,10 @@ std::string_view word(Error error) noexcept {
             return "jti_type";
         case Error::type_type:
             return "type_type";
+        case Error::client_id_type:
+            return "client_id_type";
+        case Error::typ_mismatch:
+            return "typ_mismatch";
         case Error::claim_missing:
             return "claim_missing";
         case Error::csrf_mismatch:
@@ -94,6 +112,8 @@ std::string_view word(Reason reason) noexcept {
             return "not_fresh";
         case Reason::revoked:
             return "revoked";
+        case Reason::condition_failed:
+            return "condition_failed";
         case Reason::verification_failed:
             return "verification_failed";
         case Reason::user_lookup_failed:
@@ -107,7 +127,7 @@ std::string_view word(Reason reason) noexcept {
 }
 
 Reason reason(Error error) noexcept {
-    if (error == Error::expired) {
+    if (error == Error::expired || error == Error::too_old) {
         return Reason::expired;
     }
     if (error == Error::not_fresh) {
@@ -143,6 +163,18 @@ Refusal refusal(Error error, std::string_view detail) {
             return {error, "The specified alg value is not allowed"};
         case Error::signature:
             return {error, "Signature verification failed"};
+        case Error::encryption_not_allowed:
+            return {error, "The specified enc value is not allowed"};
+        case Error::compressed:
+            return {error, "Compressed tokens (zip) are refused"};
+        case Error::decryption:
+            return {error, "Decryption failed"};
+        case Error::not_encrypted:
+            return {error, "Only encrypted tokens are allowed"};
+        case Error::not_nested:
+            return {error, "Encrypted token holds no signed token"};
+        case Error::replicated_claim:
+            return {error, with_detail("Header parameter differs from the claim: ", detail)};
         case Error::iat_type:
             return {error, "Issued At claim (iat) must be an integer."};
         case Error::iat_future:
@@ -155,6 +187,8 @@ Refusal refusal(Error error, std::string_view detail) {
             return {error, "Expiration Time claim (exp) must be an integer."};
         case Error::expired:
             return {error, "Token has expired"};
+        case Error::too_old:
+            return {error, "Token is too old"};
         case Error::iss_missing:
             return {error, "Token is missing the \"iss\" claim"};
         case Error::iss_type:
@@ -173,6 +207,10 @@ Refusal refusal(Error error, std::string_view detail) {
             return {error, "JWT ID must be a string"};
         case Error::type_type:
             return {error, "Token type must be a string"};
+        case Error::client_id_type:
+            return {error, "Client ID (client_id) must be a string"};
+        case Error::typ_mismatch:
+            return {error, "Invalid type (typ)"};
         case Error::claim_missing:
             return {error, with_detail("Missing claim: ", detail)};
         case Error::csrf_mismatch:

@@ -14,6 +14,7 @@ enum class Reason : std::uint8_t {
     expired,
     not_fresh,
     revoked,
+    condition_failed,
     verification_failed,
     user_lookup_failed,
     unavailable,
@@ -36,6 +37,13 @@ enum class Error : std::uint8_t {
     algorithm_missing,
     algorithm_not_allowed,
     signature,
+    // encryption (RFC 7516 §5.2)
+    encryption_not_allowed,
+    compressed,
+    decryption,
+    not_encrypted,
+    not_nested,
+    replicated_claim,
     // claims (RFC 7519 §4.1)
     iat_type,
     iat_future,
@@ -43,6 +51,7 @@ enum class Error : std::uint8_t {
     nbf_future,
     exp_type,
     expired,
+    too_old,
     iss_missing,
     iss_type,
     iss_mismatch,
@@ -52,6 +61,8 @@ enum class Error : std::uint8_t {
     sub_type,
     jti_type,
     type_type,
+    client_id_type,
+    typ_mismatch,
     claim_missing,
     csrf_mismatch,
     // what this request asks for
@@ -70,8 +81,8 @@ struct [[nodiscard]] Refusal {
 [[nodiscard]] std::string_view word(Error error) noexcept;
 [[nodiscard]] std::string_view word(Reason reason) noexcept;
 
-/// The reason that a failed check belongs to: `expired` and `not_fresh` have their own, csrf_mismatch counts as
-/// missing (a request without its proof), all others are `invalid`.
+/// The reason that a failed check belongs to: `expired` (too_old too: a new token would do) and `not_fresh` have their
+/// own, csrf_mismatch counts as missing (a request without its proof), all others are `invalid`.
 [[nodiscard]] Reason reason(Error error) noexcept;
 
 /// The sentence for a check. `detail` completes those that name something: the claim of claim_missing, the

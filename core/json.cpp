@@ -82,10 +82,16 @@ public:
                 return depth == max_depth ? ParseError::too_deep : inspect_array(element, depth + 1);
             case dom::element_type::OBJECT:
                 return depth == max_depth ? ParseError::too_deep : inspect_object(element, depth + 1);
+            case dom::element_type::STRING:
+                note_string(element.get_string().value_unsafe());
+                return std::nullopt;
             default:
                 return std::nullopt;
         }
     }
+
+    /// Where the last string of the document ends, its NUL included; null where it has none.
+    [[nodiscard]] const char* end_of_strings() const noexcept { return end_of_strings_; }
 
 private:
     static constexpr std::size_t few = 16;
@@ -106,6 +112,7 @@ private:
             return ParseError::duplicate_member;
         }
         for (const dom::key_value_pair member : object) {
+            note_string(member.key);
             if (const auto error = inspect(member.value, depth)) {
                 return error;
             }
@@ -136,7 +143,11 @@ private:
         return std::adjacent_find(names_.begin(), names_.end()) != names_.end();
     }
 
+    /// Strings are inspected in the order in which simdjson stored them.
+    void note_string(std::string_view text) noexcept { end_of_strings_ = text.data() + text.size() + 1; }
+
     std::vector<std::string_view>& names_;
+    const char* end_of_strings_ = nullptr;
 };
 
 template <class Integer>
@@ -299,6 +310,13 @@ void Value::visit_elements(ElementVisitor visit, void* context) const {
 struct Document::Storage {
     dom::document document;
     bool parsed = false;
+    std::size_t strings_size = 0;
+
+    // The first word of a tape says where its last one is.
+    [[nodiscard]] std::size_t tape_size() const noexcept {
+        return (static_cast<std::size_t>(document.tape[0] & simdjson::internal::JSON_VALUE_MASK) + 1) *
+               sizeof(std::uint64_t);
+    }
 };
 
 Document::Document() noexcept = default;
@@ -308,6 +326,29 @@ Document& Document::operator=(Document&&) noexcept = default;
 
 Value Document::root() const noexcept {
     return storage_ && storage_->parsed ? ValueAccess::value(storage_->document.root()) : Value();
+}
+
+std::size_t Document::packed_size() const noexcept {
+    if (!storage_ || !storage_->parsed) {
+        return 0;
+    }
+    const std::size_t size = sizeof(dom::document) + storage_->tape_size() + storage_->strings_size;
+    return (size + alignof(void*) - 1) / alignof(void*) * alignof(void*);
+}
+
+Value Document::pack_into(std::byte* memory) const noexcept {
+    if (!storage_ || !storage_->parsed) {
+        return {};
+    }
+    // Never destroyed: its two owning pointers lead into `memory`, whose owner frees them with it.
+    auto* const packed = new (memory) dom::document();
+    std::byte* const tape = memory + sizeof(dom::document);
+    std::byte* const strings = tape + storage_->tape_size();
+    std::memcpy(tape, storage_->document.tape.get(), storage_->tape_size());
+    std::memcpy(strings, storage_->document.string_buf.get(), storage_->strings_size);
+    packed->tape.reset(reinterpret_cast<std::uint64_t*>(tape));
+    packed->string_buf.reset(reinterpret_cast<std::uint8_t*>(strings));
+    return ValueAccess::value(packed->root());
 }
 
 struct Parser::Storage {
@@ -349,9 +390,13 @@ tl::expected<Value, ParseError> Parser::parse(std::string_view text, Document& d
     if (code != simdjson::SUCCESS) {
         return tl::unexpected(parse_error(code));
     }
-    if (const auto error = Inspection(storage_->names).inspect(root, 0)) {
+    Inspection inspection(storage_->names);
+    if (const auto error = inspection.inspect(root, 0)) {
         return tl::unexpected(*error);
     }
+    const auto* const strings = reinterpret_cast<const char*>(document.storage_->document.string_buf.get());
+    document.storage_->strings_size =
+        inspection.end_of_strings() == nullptr ? 0 : static_cast<std::size_t>(inspection.end_of_strings() - strings);
     document.storage_->parsed = true;
     return ValueAccess::value(root);
 }

@@ -87,6 +87,12 @@ public:
     /// What was parsed last; null before that.
     [[nodiscard]] Value root() const noexcept;
 
+    /// Bytes of a copy that has room for what was parsed and no more; a multiple of alignof(void*).
+    [[nodiscard]] std::size_t packed_size() const noexcept;
+    /// Makes that copy at `memory`, which is aligned as a pointer is. Its values are valid as long as the memory is;
+    /// there is nothing to destroy.
+    [[nodiscard]] Value pack_into(std::byte* memory) const noexcept;
+
 private:
     friend class Parser;
     struct Storage;

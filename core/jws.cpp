@@ -86,10 +86,14 @@ std::optional<Refusal> check_header(json::Value header) {
     return check_critical(header);
 }
 
+Refusal undecoded_signature(std::string_view segment) {
+    return refusal(has_spare_bits(segment) ? Error::signature : Error::signature_encoding);
+}
+
 tl::expected<std::string, Refusal> decoded_signature(std::string_view segment) {
     std::optional<std::string> signature = base64url::decode(segment);
     if (!signature) {
-        return tl::unexpected(refusal(has_spare_bits(segment) ? Error::signature : Error::signature_encoding));
+        return tl::unexpected(undecoded_signature(segment));
     }
     return *std::move(signature);
 }

@@ -29,9 +29,12 @@ struct Segments {
 /// Nothing where all is well.
 [[nodiscard]] std::optional<Refusal> check_header(json::Value header);
 
-/// The bytes of a signature segment. One whose last character has spare bits set, as most do that were cut short, is
-/// refused as a wrong signature, not as a wrong encoding.
+/// The bytes of a signature segment.
 [[nodiscard]] tl::expected<std::string, Refusal> decoded_signature(std::string_view segment);
+
+/// Why a signature segment that is no base64url is refused. One whose last character has spare bits set, as most do
+/// that were cut short, counts as a wrong signature, not as a wrong encoding.
+[[nodiscard]] Refusal undecoded_signature(std::string_view segment);
 
 /// What a signature was made with. The key lives as long as its set.
 struct SignedBy {

@@ -172,6 +172,12 @@ openssl::Pkey public_copy(const EVP_PKEY* pkey) {
 }  // namespace
 
 KeyResult KeyBuilder::finish(std::unique_ptr<Key::Material> material) {
+    if (!(material->encrypts | material->decrypts).empty()) {
+        material->tools = EncryptionTools::fetch();
+        if (material->tools == nullptr) {
+            return refuse("cannot be used: this OpenSSL lacks AES, HMAC or SHA-256");
+        }
+    }
     const AlgorithmSet served = material->verifies | material->signs;
     for (std::size_t i = 0; i < algorithm_count; ++i) {
         const auto algorithm = static_cast<Algorithm>(i);
@@ -201,6 +207,18 @@ AlgorithmSet Key::signs() const noexcept {
     return material_->signs;
 }
 
+KeyManagementSet Key::decrypts() const noexcept {
+    return material_->decrypts;
+}
+
+KeyManagementSet Key::encrypts() const noexcept {
+    return material_->encrypts;
+}
+
+ContentEncryptionSet Key::direct_encryptions() const noexcept {
+    return material_->direct;
+}
+
 bool Key::symmetric() const noexcept {
     return material_->type == KeyType::secret;
 }
@@ -209,7 +227,9 @@ std::string Key::description() const {
     const std::string_view half = material_->is_private ? " private key" : " public key";
     switch (material_->type) {
         case KeyType::secret:
-            return "HMAC secret of " + std::to_string(material_->secret.size()) + " bytes";
+            return (material_->signs.empty() && material_->verifies.empty() ? "encryption secret of "
+                                                                            : "HMAC secret of ") +
+                   std::to_string(material_->secret.size()) + " bytes";
         case KeyType::rsa:
             return "RSA " + std::to_string(EVP_PKEY_get_bits(material_->pkey.get())) + "-bit" + std::string(half);
         case KeyType::ec:
@@ -235,6 +255,7 @@ std::shared_ptr<const Key> Key::public_half(std::shared_ptr<const Key> self) con
     half->alg = material_->alg;
     // A private key whose key_ops say sign alone is verified with its public half.
     half->verifies = material_->verifies | material_->signs;
+    half->encrypts = material_->encrypts | material_->decrypts;
     half->pkey = public_copy(material_->pkey.get());
     if (half->pkey == nullptr) {
         return nullptr;

@@ -95,7 +95,25 @@ std::optional<KeyError> ec_fault(EVP_PKEY* pkey, bool is_private) {
     return std::nullopt;
 }
 
+/// Every private key of X25519 and X448 is a multiple of the cofactor (RFC 7748 §5), so that one agreement tells:
+/// points of small order give zero (§6.1), which OpenSSL refuses.
+bool agrees_on_something(EVP_PKEY* pkey, const Curve& curve) {
+    static constexpr std::array<unsigned char, 56> scalar = {1};
+    const openssl::Pkey own(EVP_PKEY_new_raw_private_key(curve.id, nullptr, scalar.data(), curve.size));
+    const openssl::PkeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, own.get(), nullptr));
+    std::array<unsigned char, 56> secret;
+    std::size_t size = secret.size();
+    return context != nullptr && EVP_PKEY_derive_init(context.get()) == 1 &&
+           EVP_PKEY_derive_set_peer(context.get(), pkey) == 1 &&
+           EVP_PKEY_derive(context.get(), secret.data(), &size) == 1;
+}
+
 std::optional<KeyError> okp_fault(EVP_PKEY* pkey, const Curve& curve) {
+    if (!curve.managements.empty()) {
+        return agrees_on_something(pkey, curve) ? std::nullopt
+                                                : std::optional(KeyError{"has a point of small order, with which "
+                                                                         "everybody agrees on the same secret"});
+    }
     std::array<char, 57> encoded;
     std::size_t size = encoded.size();
     if (EVP_PKEY_get_raw_public_key(pkey, reinterpret_cast<unsigned char*>(encoded.data()), &size) != 1) {
@@ -129,7 +147,7 @@ std::string unsupported(const EVP_PKEY* pkey) {
     }
     const char* const type = EVP_PKEY_get0_type_name(pkey);
     return "is of type " + std::string(type == nullptr ? "unknown" : type) +
-           ", which makes no JWT signatures: use RSA, EC, Ed25519 or Ed448";
+           ", which no algorithm of JWTs uses: use RSA, EC, Ed25519, Ed448, X25519 or X448";
 }
 
 }  // namespace
@@ -141,11 +159,13 @@ MaterialResult examine(openssl::Pkey pkey, bool is_private) {
     if (EVP_PKEY_is_a(pkey.get(), "RSA") == 1) {
         material->type = KeyType::rsa;
         material->verifies = rsa_algorithms;
+        material->encrypts = rsa_managements;
         fault = rsa_fault(pkey.get(), is_private);
     } else if (const Curve* const curve = curve_of(pkey.get())) {
         material->type = curve->type;
         material->curve = curve;
         material->verifies = curve->algorithms;
+        material->encrypts = curve->managements;
         fault = curve->type == KeyType::ec ? ec_fault(pkey.get(), is_private) : okp_fault(pkey.get(), *curve);
     } else {
         return refuse(unsupported(pkey.get()));
@@ -155,6 +175,7 @@ MaterialResult examine(openssl::Pkey pkey, bool is_private) {
     }
     if (is_private) {
         material->signs = material->verifies;
+        material->decrypts = material->encrypts;
     }
     material->pkey = std::move(pkey);
     return material;

@@ -101,14 +101,14 @@ std::string_view kty(KeyType type) {
 }
 
 /// The one algorithm of a key, for the member alg.
-std::optional<Algorithm> only_algorithm(const Key::Material& material) {
+std::optional<std::string_view> only_algorithm(const Key::Material& material) {
     if (material.alg) {
         return material.alg;
     }
     const AlgorithmSet served = material.verifies | material.signs;
     for (std::size_t i = 0; i < algorithm_count; ++i) {
         if (served == AlgorithmSet{static_cast<Algorithm>(i)}) {
-            return static_cast<Algorithm>(i);
+            return name(static_cast<Algorithm>(i));
         }
     }
     return std::nullopt;
@@ -125,9 +125,10 @@ std::string jwk_text(const Key::Material& material, bool with_private_members) {
     if (material.kid) {
         append_member(out, "kid", *material.kid);
     }
-    append_member(out, "use", "sig");
+    const bool is_for_signatures = !(material.verifies | material.signs).empty();
+    append_member(out, "use", is_for_signatures ? "sig" : "enc");
     if (const auto algorithm = only_algorithm(material)) {
-        append_member(out, "alg", name(*algorithm));
+        append_member(out, "alg", *algorithm);
     }
     out += '}';
     return out;

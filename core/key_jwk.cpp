@@ -177,19 +177,49 @@ MaterialResult okp_material(json::Value jwk, const Curve& curve) {
     return examine(std::move(pkey), is_private);
 }
 
-MaterialResult secret_material(json::Value jwk, std::optional<Algorithm> alg) {
+/// What `alg` names: one of these, or nothing where the key has no such member.
+struct Purpose {
+    std::optional<Algorithm> algorithm;
+    std::optional<KeyManagement> management;
+    std::optional<ContentEncryption> content;  // of a secret that is itself the key: `dir`
+
+    [[nodiscard]] bool is_given() const noexcept { return algorithm || management || content; }
+    [[nodiscard]] std::string_view called() const noexcept {
+        return algorithm ? name(*algorithm) : management ? name(*management) : name(*content);
+    }
+};
+
+/// What `use` and `alg` say that a key is for; both where they say nothing.
+struct Uses {
+    bool signatures = true;
+    bool encryption = true;
+    Purpose purpose;
+};
+
+MaterialResult secret_material(json::Value jwk, const Uses& uses) {
     auto secret = bytes_of(jwk, "k", max_secret_bytes);
     if (!secret) {
         return tl::unexpected(secret.error());
     }
+    const auto& alg = uses.purpose.algorithm;
+    const bool encrypts = uses.encryption && (!encryptions_of_size(secret->size()).empty());
     AlgorithmSet wanted;
     for (const Algorithm algorithm : {Algorithm::hs256, Algorithm::hs384, Algorithm::hs512}) {
-        // One that is too short for all of them is measured against the shortest.
-        if (alg ? algorithm == *alg : algorithm == Algorithm::hs256 || secret->size() >= hash_of(algorithm).size) {
+        // One that is too short for all of them, and no key of an encryption, is measured against the shortest.
+        const bool shortest = algorithm == Algorithm::hs256 && !encrypts;
+        if (uses.signatures && (alg ? algorithm == *alg : shortest || secret->size() >= hash_of(algorithm).size)) {
             wanted.add(algorithm);
         }
     }
-    return examine_secret(std::move(*secret), wanted);
+    if (!uses.signatures && !encrypts) {
+        return refuse("is a secret of " + std::to_string(secret->size()) +
+                      " bytes, and no encryption has keys of that size: use 16, 24, 32, 48 or 64 bytes");
+    }
+    auto material = examine_secret(std::move(*secret), wanted);
+    if (material && encrypts) {
+        add_encryptions(**material);
+    }
+    return material;
 }
 
 /// A member that must be a string where it is there.
@@ -208,6 +238,13 @@ tl::expected<std::optional<std::string_view>, KeyError> optional_text(json::Valu
 struct Operations {
     bool verify = true;
     bool sign = true;
+    // RFC 7517 §4.3. Ways to encrypt a key go by what they do to it, or to what it is in: either word will do.
+    bool encrypt = true;
+    bool decrypt = true;
+    bool wrap = true;
+    bool unwrap = true;
+    bool agree = true;
+    bool none = false;
 };
 
 /// RFC 7517 §4.3: an array of strings without duplicates.
@@ -226,10 +263,18 @@ tl::expected<Operations, KeyError> operations_of(json::Value jwk) {
     if (!well_formed) {
         return refuse("has a member \"key_ops\" that is no array of different strings");
     }
-    return Operations{std::ranges::find(seen, "verify") != seen.end(), std::ranges::find(seen, "sign") != seen.end()};
+    const auto has = [&seen](std::string_view operation) { return std::ranges::find(seen, operation) != seen.end(); };
+    return Operations{has("verify"),
+                      has("sign"),
+                      has("encrypt"),
+                      has("decrypt"),
+                      has("wrapKey") || has("encrypt"),
+                      has("unwrapKey") || has("decrypt"),
+                      has("deriveKey") || has("deriveBits"),
+                      seen.empty()};
 }
 
-MaterialResult material_of_type(json::Value jwk, std::optional<Algorithm> alg) {
+MaterialResult material_of_type(json::Value jwk, const Uses& uses) {
     const auto kty = optional_text(jwk, "kty");
     if (!kty || !*kty) {
         return refuse("has no string member \"kty\"");
@@ -238,10 +283,10 @@ MaterialResult material_of_type(json::Value jwk, std::optional<Algorithm> alg) {
         return rsa_material(jwk);
     }
     if (**kty == "oct") {
-        if (alg && !is_hmac(*alg)) {
-            return refuse("is a secret, but its alg is " + std::string(name(*alg)));
+        if (uses.purpose.algorithm && !is_hmac(*uses.purpose.algorithm)) {
+            return refuse("is a secret, but its alg is " + std::string(uses.purpose.called()));
         }
-        return secret_material(jwk, alg);
+        return secret_material(jwk, uses);
     }
     if (**kty != "EC" && **kty != "OKP") {
         return refuse("is of kty " + quoted(**kty) + ": use RSA, EC, OKP or oct");
@@ -253,23 +298,82 @@ MaterialResult material_of_type(json::Value jwk, std::optional<Algorithm> alg) {
     const Curve* const curve = curve_named(**crv);
     if (curve == nullptr || (curve->type == KeyType::ec) != (**kty == "EC")) {
         return refuse("is of kty " + quoted(**kty) + " on crv " + quoted(**crv) +
-                      ": EC has P-256, P-384, P-521 and secp256k1, OKP has Ed25519 and Ed448");
+                      ": EC has P-256, P-384, P-521 and secp256k1, OKP has Ed25519, Ed448, X25519 and X448");
     }
     return curve->type == KeyType::ec ? ec_material(jwk, *curve) : okp_material(jwk, *curve);
 }
 
-/// What alg and key_ops leave of the algorithms that fit the key.
-std::optional<KeyError> restrict(Key::Material& material, std::optional<Algorithm> alg, Operations operations) {
-    if (alg && !(material.verifies | material.signs).has(*alg)) {
-        return KeyError{"has alg " + std::string(name(*alg)) + ", which does not fit it: it serves " +
-                        names(material.verifies | material.signs)};
+/// What key_ops leave of the ways to encrypt. A public key that agrees does nothing itself: Web Cryptography gives it
+/// empty key_ops.
+void restrict_encryption(Key::Material& material, const Operations& operations) {
+    const bool agrees = operations.agree || (operations.none && !material.is_private);
+    KeyManagementSet encrypting;
+    KeyManagementSet decrypting;
+    for (std::size_t i = 0; i < key_management_count; ++i) {
+        const auto management = static_cast<KeyManagement>(i);
+        const bool direct = management == KeyManagement::dir;
+        const bool ecdh = ecdh_managements.has(management);
+        if (ecdh ? agrees : direct ? operations.encrypt : operations.wrap) {
+            encrypting.add(management);
+        }
+        if (ecdh ? operations.agree : direct ? operations.decrypt : operations.unwrap) {
+            decrypting.add(management);
+        }
     }
-    if (alg) {
+    material.encrypts = material.encrypts & encrypting;
+    material.decrypts = material.decrypts & decrypting;
+}
+
+[[nodiscard]] bool serves_nothing(const Key::Material& material) noexcept {
+    return material.verifies.empty() && material.signs.empty() && material.encrypts.empty() &&
+           material.decrypts.empty();
+}
+
+/// What use and alg leave of the algorithms that fit the key.
+std::optional<KeyError> restrict_uses(Key::Material& material, const Uses& uses) {
+    const Purpose& purpose = uses.purpose;
+    const std::string all =
+        names(material.verifies) + (material.verifies.empty() ? "" : " ") + names(material.encrypts);
+    if (!uses.signatures) {
+        material.verifies = material.signs = {};
+    }
+    if (!uses.encryption) {
+        material.encrypts = material.decrypts = {};
+    }
+    if (purpose.algorithm) {
         // RFC 9864 §2.2: an exact name means itself; EdDSA on a key means whatever its curve has.
-        const AlgorithmSet only = *alg == Algorithm::eddsa ? material.curve->algorithms : AlgorithmSet{*alg};
+        const AlgorithmSet only = *purpose.algorithm == Algorithm::eddsa && material.curve != nullptr
+                                      ? material.curve->algorithms
+                                      : AlgorithmSet{*purpose.algorithm};
         material.verifies = material.verifies & only;
         material.signs = material.signs & only;
-        material.alg = alg;
+    }
+    if (purpose.management || purpose.content) {
+        const KeyManagementSet only = {purpose.management.value_or(KeyManagement::dir)};
+        material.encrypts = material.encrypts & only;
+        material.decrypts = material.decrypts & only;
+    }
+    if (purpose.content) {
+        material.direct = material.direct & ContentEncryptionSet{*purpose.content};
+    }
+    const bool lost = purpose.content && material.direct.empty();
+    if (purpose.is_given() && (lost || serves_nothing(material))) {
+        return KeyError{"has alg " + std::string(purpose.called()) + ", which does not fit it: it serves " + all};
+    }
+    if (serves_nothing(material)) {
+        return KeyError{uses.signatures ? "is for encryption alone, and has use \"sig\""
+                                        : "is for signatures alone, and has use \"enc\""};
+    }
+    if (purpose.is_given()) {
+        material.alg = purpose.called();
+    }
+    return std::nullopt;
+}
+
+/// What alg, use and key_ops leave of the algorithms that fit the key.
+std::optional<KeyError> restrict(Key::Material& material, const Uses& uses, const Operations& operations) {
+    if (auto fault = restrict_uses(material, uses)) {
+        return fault;
     }
     if (!operations.verify) {
         material.verifies = {};
@@ -277,38 +381,61 @@ std::optional<KeyError> restrict(Key::Material& material, std::optional<Algorith
     if (!operations.sign) {
         material.signs = {};
     }
-    if (material.verifies.empty() && material.signs.empty()) {
-        return KeyError{material.is_private ? "has key_ops with neither verify nor sign"
-                                            : "is a public key whose key_ops lack verify"};
+    restrict_encryption(material, operations);
+    if (serves_nothing(material)) {
+        return KeyError{material.is_private ? "has key_ops that let it do nothing: it needs verify or sign for "
+                                              "signatures, decrypt, unwrapKey or deriveKey for encrypted tokens"
+                                            : "is a public key whose key_ops lack verify, and encrypt, wrapKey or "
+                                              "deriveKey as well"};
     }
     return std::nullopt;
+}
+
+tl::expected<Uses, KeyError> uses_of(std::optional<std::string_view> use, std::optional<std::string_view> alg) {
+    if (use && *use != "sig" && *use != "enc") {
+        return refuse("has use " + quoted(*use) + ": keys have \"sig\", \"enc\" or no use");
+    }
+    Uses uses;
+    uses.signatures = use != "enc";
+    uses.encryption = use != "sig";
+    if (!alg) {
+        return uses;
+    }
+    uses.purpose = {algorithm_named(*alg), key_management_named(*alg), content_encryption_named(*alg)};
+    if (!uses.purpose.is_given()) {
+        return refuse("has alg " + quoted(*alg) + ", which is no algorithm of signed or encrypted tokens here");
+    }
+    const bool signs = uses.purpose.algorithm.has_value();
+    if (signs ? !uses.signatures : !uses.encryption) {
+        return refuse("has use " + quoted(*use) + ", for which its alg " + std::string(*alg) + " is none");
+    }
+    uses.signatures = signs;
+    uses.encryption = !signs;
+    return uses;
 }
 
 MaterialResult material_of_jwk(json::Value jwk) {
     const auto kid = optional_text(jwk, "kid");
     const auto use = optional_text(jwk, "use");
-    const auto alg_name = optional_text(jwk, "alg");
-    for (const auto* const member : {&kid, &use, &alg_name}) {
+    const auto alg = optional_text(jwk, "alg");
+    for (const auto* const member : {&kid, &use, &alg}) {
         if (!*member) {
             return tl::unexpected(member->error());
         }
     }
-    if (*use && **use != "sig") {
-        return refuse("has use " + quoted(**use) + ": keys for signatures have \"sig\" or no use");
-    }
-    const auto alg = *alg_name ? algorithm_named(**alg_name) : std::nullopt;
-    if (*alg_name && !alg) {
-        return refuse("has alg " + quoted(**alg_name) + ", which is no signature algorithm");
+    const auto uses = uses_of(*use, *alg);
+    if (!uses) {
+        return tl::unexpected(uses.error());
     }
     const auto operations = operations_of(jwk);
     if (!operations) {
         return tl::unexpected(operations.error());
     }
-    auto material = material_of_type(jwk, alg);
+    auto material = material_of_type(jwk, *uses);
     if (!material) {
         return material;
     }
-    if (auto fault = restrict(**material, alg, *operations)) {
+    if (auto fault = restrict(**material, *uses, *operations)) {
         return tl::unexpected(std::move(*fault));
     }
     if (*kid) {

@@ -9,37 +9,40 @@
 
 #include <tl/expected.hpp>
 
+#include "content_encryption.hpp"
 #include "key.hpp"
 #include "openssl.hpp"
 
-// What the key_*.cpp files and signature.cpp share; nothing of it is for users of the core.
+// What the key_*.cpp files, signature.cpp and key agreement share; nothing of it is for users of the core.
 namespace jwt {
 
 enum class KeyType : std::uint8_t { secret, rsa, ec, okp };
 
-/// A curve that signatures use.
+/// A curve that signatures or ECDH-ES use.
 struct Curve {
     std::string_view name;  // RFC 7518 §6.2.1.1, RFC 8812 §3.1, RFC 8037 §2
     KeyType type;
     int id;            // OpenSSL's NID of the group or key type
     std::size_t size;  // bytes of a coordinate, and of a private key
     AlgorithmSet algorithms;
+    KeyManagementSet managements;
 };
 
-/// All of them.
-inline constexpr std::array<Curve, 6> curves = {{
-    {"P-256", KeyType::ec, NID_X9_62_prime256v1, 32, {Algorithm::es256}},
-    {"P-384", KeyType::ec, NID_secp384r1, 48, {Algorithm::es384}},
-    {"P-521", KeyType::ec, NID_secp521r1, 66, {Algorithm::es512}},
-    {"secp256k1", KeyType::ec, NID_secp256k1, 32, {Algorithm::es256k}},
-    {"Ed25519", KeyType::okp, EVP_PKEY_ED25519, 32, {Algorithm::eddsa, Algorithm::ed25519}},
-    {"Ed448", KeyType::okp, EVP_PKEY_ED448, 57, {Algorithm::eddsa, Algorithm::ed448}},
+/// All of them (RFC 7518 §6.2.1.1, RFC 8037 §3.2: secp256k1 is for signatures alone).
+inline constexpr std::array<Curve, 8> curves = {{
+    {"P-256", KeyType::ec, NID_X9_62_prime256v1, 32, {Algorithm::es256}, ecdh_managements},
+    {"P-384", KeyType::ec, NID_secp384r1, 48, {Algorithm::es384}, ecdh_managements},
+    {"P-521", KeyType::ec, NID_secp521r1, 66, {Algorithm::es512}, ecdh_managements},
+    {"secp256k1", KeyType::ec, NID_secp256k1, 32, {Algorithm::es256k}, {}},
+    {"Ed25519", KeyType::okp, EVP_PKEY_ED25519, 32, {Algorithm::eddsa, Algorithm::ed25519}, {}},
+    {"Ed448", KeyType::okp, EVP_PKEY_ED448, 57, {Algorithm::eddsa, Algorithm::ed448}, {}},
+    {"X25519", KeyType::okp, EVP_PKEY_X25519, 32, {}, ecdh_managements},
+    {"X448", KeyType::okp, EVP_PKEY_X448, 56, {}, ecdh_managements},
 }};
 
 [[nodiscard]] const Curve* curve_named(std::string_view name) noexcept;
 [[nodiscard]] const Curve* curve_of_id(int id) noexcept;
 
-inline constexpr AlgorithmSet hmac_algorithms = {Algorithm::hs256, Algorithm::hs384, Algorithm::hs512};
 inline constexpr AlgorithmSet rsa_algorithms = {Algorithm::rs256, Algorithm::rs384, Algorithm::rs512,
                                                 Algorithm::ps256, Algorithm::ps384, Algorithm::ps512};
 inline constexpr AlgorithmSet pss_algorithms = {Algorithm::ps256, Algorithm::ps384, Algorithm::ps512};
@@ -79,12 +82,16 @@ struct Key::Material {
     const Curve* curve = nullptr;  // of ec and okp
     bool is_private = false;
     std::optional<std::string> kid;
-    std::optional<Algorithm> alg;  // the JWK's member
+    std::optional<std::string_view> alg;  // the JWK's member: a registered name
     AlgorithmSet verifies;
     AlgorithmSet signs;
+    KeyManagementSet decrypts;
+    KeyManagementSet encrypts;
+    ContentEncryptionSet direct;  // what a secret is itself the key of
     openssl::Secret secret;
     openssl::Pkey pkey;
     std::array<Prepared, algorithm_count> prepared;
+    std::shared_ptr<const EncryptionTools> tools;  // of a key for encryption
 };
 
 using MaterialResult = tl::expected<std::unique_ptr<Key::Material>, KeyError>;
@@ -100,8 +107,14 @@ using KeyResult = tl::expected<std::shared_ptr<const Key>, KeyError>;
 /// What every RSA, EC and OKP key must pass, wherever it comes from. The result serves all algorithms that fit.
 [[nodiscard]] MaterialResult examine(openssl::Pkey pkey, bool is_private);
 
-/// What every secret must pass; it serves all of `wanted`.
+/// What every secret must pass; it serves all of `wanted`, and no encryption.
 [[nodiscard]] MaterialResult examine_secret(openssl::Secret secret, AlgorithmSet wanted);
+
+/// Lets a secret serve the encryptions that have keys of its size.
+void add_encryptions(Key::Material& secret) noexcept;
+
+/// A new private key on a curve, or null.
+[[nodiscard]] openssl::Pkey new_pkey(const Curve& curve);
 
 /// Whether an Ed25519 or Ed448 public key is a point of its curve in its one encoding (RFC 8032 §5.1.3, §5.2.3) and not
 /// of small order. What is wrong with it, or nothing.

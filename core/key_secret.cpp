@@ -94,6 +94,22 @@ MaterialResult examine_secret(openssl::Secret secret, AlgorithmSet wanted) {
     return material;
 }
 
+void add_encryptions(Key::Material& secret) noexcept {
+    const std::size_t size = secret.secret.size();
+    for (const KeyManagement management :
+         {KeyManagement::a128kw, KeyManagement::a192kw, KeyManagement::a256kw, KeyManagement::a128gcmkw,
+          KeyManagement::a192gcmkw, KeyManagement::a256gcmkw}) {
+        if (wrapping_key_size(management) == size) {
+            secret.encrypts.add(management);
+        }
+    }
+    secret.direct = encryptions_of_size(size);
+    if (!secret.direct.empty()) {
+        secret.encrypts.add(KeyManagement::dir);
+    }
+    secret.decrypts = secret.encrypts;
+}
+
 KeyResult Key::from_secret(std::string_view secret, AlgorithmSet wanted) {
     const openssl::ErrorQueueGuard guard;
     const AlgorithmSet served = wanted & hmac_algorithms;

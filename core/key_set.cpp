@@ -49,13 +49,19 @@ bool is_for_signatures(json::Value jwk) {
     return (!use || *use == "sig") && (!alg || algorithm_named(*alg));
 }
 
-/// Which kid stands twice among the keys for signatures, or nothing. Broken keys count: their namesake would inherit
-/// their tokens. A key for encryption may share its kid, as some providers have it.
-std::optional<std::string_view> repeated_kid(json::Value array) {
+/// By its own word: a key that says nothing counts among those for signatures.
+bool is_for_encryption(json::Value jwk) {
+    const auto alg = text_member(jwk, "alg");
+    return text_member(jwk, "use") == "enc" || (alg && (key_management_named(*alg) || content_encryption_named(*alg)));
+}
+
+/// Which kid stands twice among the keys of one purpose, or nothing. Broken keys count: their namesake would inherit
+/// their tokens. A key for encryption may share the kid of one for signatures, as some providers have it.
+std::optional<std::string_view> repeated_kid(json::Value array, bool (*has_purpose)(json::Value)) {
     std::vector<std::string_view> kids;
     array.each_element([&](json::Value jwk) {
         const auto kid = text_member(jwk, "kid");
-        if (kid && is_for_signatures(jwk)) {
+        if (kid && has_purpose(jwk)) {
             kids.push_back(*kid);
         }
     });
@@ -65,8 +71,10 @@ std::optional<std::string_view> repeated_kid(json::Value array) {
 }
 
 KeySetResult set_of_array(json::Value array, std::vector<std::string>* complaints) {
-    if (const auto kid = repeated_kid(array)) {
-        return refuse("holds two keys of kid " + quoted(*kid) + ": give each its own");
+    for (const auto purpose : {is_for_signatures, is_for_encryption}) {
+        if (const auto kid = repeated_kid(array, purpose)) {
+            return refuse("holds two keys of kid " + quoted(*kid) + ": give each its own");
+        }
     }
     struct Found {
         std::shared_ptr<const Key> key;
@@ -112,7 +120,7 @@ KeySetResult set_of_array(json::Value array, std::vector<std::string>* complaint
 bool replaces_or_repeats(std::vector<std::shared_ptr<const Key>>& keys, const std::shared_ptr<const Key>& key) {
     for (auto& known : keys) {
         if (EVP_PKEY_eq(known->material().pkey.get(), key->material().pkey.get()) == 1) {
-            if (known->signs().empty()) {
+            if (!known->material().is_private) {
                 known = key;
             }
             return true;
@@ -206,11 +214,20 @@ AlgorithmSet KeySet::verifies() const noexcept {
     return all;
 }
 
-KeySet::Candidates KeySet::candidates(Algorithm algorithm, std::optional<std::string_view> kid) const noexcept {
+KeyManagementSet KeySet::decrypts() const noexcept {
+    KeyManagementSet all;
+    for (const auto& key : keys_) {
+        all = all | key->decrypts();
+    }
+    return all;
+}
+
+template <class Serves>
+KeySet::Candidates KeySet::serving(Serves serves, std::optional<std::string_view> kid) const noexcept {
     Candidates found;
     const auto collect = [&](auto fits) {
         for (const auto& key : keys_) {
-            if (found.count < max_candidates && key->verifies().has(algorithm) && fits(key->kid())) {
+            if (found.count < max_candidates && serves(*key) && fits(key->kid())) {
                 found.keys[found.count++] = key.get();
             }
         }
@@ -223,6 +240,31 @@ KeySet::Candidates KeySet::candidates(Algorithm algorithm, std::optional<std::st
     collect([&](const Kid& own) { return own && *own == *kid; });
     collect([](const Kid& own) { return !own; });
     return found;
+}
+
+KeySet::Candidates KeySet::candidates(Algorithm algorithm, std::optional<std::string_view> kid) const noexcept {
+    return serving([algorithm](const Key& key) { return key.verifies().has(algorithm); }, kid);
+}
+
+KeySet::Candidates KeySet::candidates(const Recipient& wanted, std::optional<std::string_view> kid) const noexcept {
+    const auto fits = [&wanted](const Key& key) {
+        const Curve* const curve = key.material().curve;
+        return key.decrypts().has(wanted.management) && (curve == nullptr || curve->name == wanted.curve) &&
+               (wanted.management != KeyManagement::dir || key.direct_encryptions().has(wanted.encryption));
+    };
+    return serving(fits, kid);
+}
+
+std::shared_ptr<const Key> KeySet::encrypter(KeyManagement management, ContentEncryption encryption) const noexcept {
+    const auto found = std::ranges::find_if(keys_, [&](const auto& key) {
+        return key->encrypts().has(management) &&
+               (management != KeyManagement::dir || key->direct_encryptions().has(encryption));
+    });
+    return found == keys_.end() ? nullptr : *found;
+}
+
+bool KeySet::names(std::string_view kid) const noexcept {
+    return std::ranges::any_of(keys_, [kid](const auto& key) { return key->kid() == kid; });
 }
 
 std::shared_ptr<const Key> KeySet::signer(Algorithm algorithm) const noexcept {

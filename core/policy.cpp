@@ -1,7 +1,9 @@
 #include "policy.hpp"
 
 #include <algorithm>
+#include <array>
 
+#include "condition.hpp"
 #include "signature.hpp"
 
 namespace jwt {
@@ -137,10 +139,44 @@ std::optional<Refusal> check_claims(json::Value payload, const Policy& policy, s
             return refusal(Error::csrf_mismatch);
         }
     }
+    const std::optional<json::Value> iat = payload.member("iat");
+    if (policy.max_age && !iat) {
+        return refusal(Error::claim_missing, "iat");
+    }
     // RFC 7519 §4.1.4: "on or after".
     const std::optional<json::Value> exp = payload.member("exp");
     if (exp && *exp->number() + leeway <= seconds(now)) {
         return refusal(Error::expired);
+    }
+    if (policy.max_age && *iat->number() + static_cast<double>(policy.max_age->count()) + leeway < seconds(now)) {
+        return refusal(Error::too_old);
+    }
+    return std::nullopt;
+}
+
+std::optional<Refusal> check_profile(json::Value header, json::Value payload, Profile profile) {
+    if (profile == Profile::none) {
+        return std::nullopt;
+    }
+    // RFC 9068 §4: first of all the type, which tells an access token from an ID token of the same issuer.
+    const std::optional<json::Value> typ = header.member("typ");
+    const std::optional<std::string_view> type = typ ? typ->string() : std::nullopt;
+    if (!type || !same_media_type(*type, "at+jwt")) {
+        return refusal(Error::typ_mismatch);
+    }
+    constexpr std::array<std::string_view, 7> required = {"iss", "exp", "aud", "sub", "client_id", "iat", "jti"};
+    for (const std::string_view claim : required) {  // RFC 9068 §2.2
+        if (!payload.member(claim)) {
+            return refusal(Error::claim_missing, claim);
+        }
+    }
+    // The types of the others are always looked at by check_claims.
+    Finding error = check_string(payload, "client_id", Error::client_id_type);
+    if (!error) {
+        error = check_string(payload, "sub", Error::sub_type);
+    }
+    if (error) {
+        return refusal(*error);
     }
     return std::nullopt;
 }

@@ -9,8 +9,6 @@
 
 namespace jwt {
 
-namespace {
-
 void fill_with_random(char* out, std::size_t count) {
     const openssl::ErrorQueueGuard guard;
     if (count > static_cast<std::size_t>(std::numeric_limits<int>::max()) ||
@@ -18,8 +16,6 @@ void fill_with_random(char* out, std::size_t count) {
         throw std::runtime_error("no random bytes can be had");
     }
 }
-
-}  // namespace
 
 std::string random_bytes(std::size_t count) {
     std::string bytes(count, '\0');

@@ -1,7 +1,5 @@
 #include "verifier.hpp"
 
-#include <array>
-#include <string>
 #include <utility>
 
 #include "base64url.hpp"
@@ -9,7 +7,31 @@
 
 namespace jwt {
 
-tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text) {
+namespace {
+
+std::optional<Refusal> check(const AuthenticToken& token, const Policy& policy, const Demand& demand, Time now) {
+    std::optional<Refusal> refused = check_profile(token.header(), token.payload(), policy.profile);
+    if (!refused) {
+        refused = check_claims(token.payload(), policy, demand.csrf, now);
+    }
+    return refused ? std::move(refused) : check_demand(token.payload(), demand, now);
+}
+
+/// RFC 7519 §5.3: claims that the header of an encrypted token repeats, for those who cannot decrypt it.
+std::optional<Refusal> check_replicated(json::Value header, json::Value payload) {
+    for (const std::string_view name : {"iss", "sub", "aud"}) {
+        const auto repeated = header.member(name);
+        const auto claim = payload.member(name);
+        if (repeated && (!claim || claim->text() != repeated->text())) {
+            return refusal(Error::replicated_claim, name);
+        }
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text, std::string_view presented) {
     if (text.size() > max_token_size) {
         return tl::unexpected(refusal(Error::too_long));
     }
@@ -17,20 +39,18 @@ tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text) {
     if (!parts) {
         return tl::unexpected(refusal(Error::segments));
     }
-    UnverifiedToken token;
-    std::array<char, base64url::decoded_size(max_token_size)> bytes;
-    const auto decoded = [&bytes](std::string_view segment) -> std::optional<std::string_view> {
-        if (!base64url::decode(segment, bytes.data())) {
-            return std::nullopt;
-        }
-        return std::string_view(bytes.data(), base64url::decoded_size(segment.size()));
+    char* free = bytes_.data();
+    const auto decoded = [&free](std::string_view segment) -> std::optional<std::string_view> {
+        const std::string_view bytes(free, base64url::decoded_size(segment.size()));
+        free += bytes.size();
+        return base64url::decode(segment, free - bytes.size()) ? std::optional(bytes) : std::nullopt;
     };
 
     const auto header_text = decoded(parts->header);
     if (!header_text) {
         return tl::unexpected(refusal(Error::header_encoding));
     }
-    const auto header = parser_.parse_object(*header_text, token.header_);
+    const auto header = parser_.parse_object(*header_text, header_);
     if (!header) {
         return tl::unexpected(refusal(Error::header_json, json::text(header.error())));
     }
@@ -38,20 +58,50 @@ tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text) {
     if (!payload_text) {
         return tl::unexpected(refusal(Error::payload_encoding));
     }
-    auto signature = jws::decoded_signature(parts->signature);
+    const auto signature = decoded(parts->signature);
     if (!signature) {
-        return tl::unexpected(std::move(signature).error());
+        return tl::unexpected(jws::undecoded_signature(parts->signature));
     }
     if (auto refused = jws::check_header(*header)) {
         return tl::unexpected(*std::move(refused));
     }
-    if (const auto payload = parser_.parse_object(*payload_text, token.payload_); !payload) {
+    if (const auto payload = parser_.parse_object(*payload_text, payload_); !payload) {
         return tl::unexpected(refusal(Error::payload_json, json::text(payload.error())));
     }
-    token.text_ = text;
-    token.signing_input_size_ = parts->header.size() + 1 + parts->payload.size();
-    token.signature_ = *std::move(signature);
-    return token;
+    return UnverifiedToken(
+        TokenParts({text, presented, parts->header.size() + 1 + parts->payload.size(), *signature, header_, payload_}));
+}
+
+tl::expected<UnverifiedToken, Refusal> Verifier::parse_nested(const jwe::DecryptedToken& token) {
+    if (!token.is_nested() || !jws::segments(token.plaintext())) {
+        return tl::unexpected(refusal(Error::not_nested));
+    }
+    return parse(token.plaintext(), token.text())
+        .and_then([&token](UnverifiedToken&& inner) -> tl::expected<UnverifiedToken, Refusal> {
+            if (auto refused = check_replicated(token.header(), inner.payload())) {
+                return tl::unexpected(*std::move(refused));
+            }
+            return std::move(inner);
+        });
+}
+
+tl::expected<AuthenticToken, Refusal> Verifier::authenticate_encrypted(const jwe::DecryptedToken& token) {
+    if (!token.by_shared_secret() || token.is_nested()) {
+        return tl::unexpected(refusal(Error::not_nested));
+    }
+    const auto segments = jwe::segments(token.text());
+    if (!base64url::decode(segments->header, bytes_.data()) ||
+        !parser_.parse_object({bytes_.data(), base64url::decoded_size(segments->header.size())}, header_)) {
+        return tl::unexpected(refusal(Error::header_json));
+    }
+    if (const auto payload = parser_.parse_object(token.plaintext(), payload_); !payload) {
+        return tl::unexpected(refusal(Error::payload_json, json::text(payload.error())));
+    }
+    if (auto refused = check_replicated(token.header(), payload_.root())) {
+        return tl::unexpected(*std::move(refused));
+    }
+    return AuthenticToken(UnverifiedToken(TokenParts({token.text(), token.text(), 0, {}, header_, payload_})),
+                          std::nullopt, std::nullopt);
 }
 
 tl::expected<AuthenticToken, Refusal> Verifier::authenticate(UnverifiedToken&& token, const KeySet& keys,
@@ -68,16 +118,17 @@ tl::expected<AuthenticToken, Refusal> Verifier::authenticate(UnverifiedToken&& t
     return AuthenticToken(std::move(token), signed_by->algorithm, std::move(kid));
 }
 
-tl::expected<VerifiedToken, RefusedToken> Verifier::verify(AuthenticToken&& token, const Policy& policy,
+tl::expected<VerifiedToken, RefusedToken> Verifier::verify(AuthenticToken token, const Policy& policy,
                                                            const Demand& demand, Time now) {
-    std::optional<Refusal> refused = check_claims(token.payload(), policy, demand.csrf, now);
-    if (!refused) {
-        refused = check_demand(token.payload(), demand, now);
-    }
-    if (refused) {
+    if (std::optional<Refusal> refused = check(token, policy, demand, now)) {
         return tl::unexpected(RefusedToken{*std::move(refused), std::move(token)});
     }
     return VerifiedToken(std::move(token));
+}
+
+std::optional<Refusal> Verifier::check_again(const VerifiedToken& token, const Policy& policy, const Demand& demand,
+                                             Time now) {
+    return check(token.authentic(), policy, demand, now);
 }
 
 }  // namespace jwt

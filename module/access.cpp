@@ -6,6 +6,7 @@
 #include "fetch.hpp"
 #include "guard.hpp"
 #include "judgement.hpp"
+#include "key_fetch.hpp"
 #include "request_state.hpp"
 #include "session.hpp"
 #include "text.hpp"
@@ -51,6 +52,7 @@ Hook hook_of(jwt::Reason reason) noexcept {
             return Hook::needs_fresh_token;
         case jwt::Reason::revoked:
             return Hook::revoked_token;
+        case jwt::Reason::condition_failed:
         case jwt::Reason::verification_failed:
             return Hook::token_verification_failed;
         case jwt::Reason::user_lookup_failed:
@@ -101,11 +103,18 @@ bool names_challenge(const Answer& answer) {
                        [](const auto& header) { return same_name(header.first, "WWW-Authenticate"); });
 }
 
+/// RFC 6750 §3.1: the challenge says what a token lacks, too.
+bool carries_challenge(const Answer& answer, const Denial& denial) noexcept {
+    return answer.status == NGX_HTTP_UNAUTHORIZED ||
+           (answer.status == NGX_HTTP_FORBIDDEN && denial.reason == jwt::Reason::condition_failed);
+}
+
 /// What auth_request makes of an answer: 2xx is a yes, 401 and 403 a no, all else its own failure. A hook may choose
-/// among the noes.
+/// among the noes, and so may a condition.
 ngx_uint_t status_in_subrequest(ngx_uint_t status, bool chosen_by_hook) noexcept {
     const bool is_failure = status >= NGX_HTTP_INTERNAL_SERVER_ERROR;
-    return is_failure || (chosen_by_hook && status >= NGX_HTTP_BAD_REQUEST) ? status : NGX_HTTP_UNAUTHORIZED;
+    const bool may_stay = status == NGX_HTTP_FORBIDDEN || (chosen_by_hook && status >= NGX_HTTP_BAD_REQUEST);
+    return is_failure || may_stay ? status : NGX_HTTP_UNAUTHORIZED;
 }
 
 /// Answers a denial, which may wait for its hook.
@@ -124,7 +133,7 @@ ngx_int_t answer_denial(ngx_http_request_t* r, RequestState& state) {
     if (r != r->main) {
         answer.status = status_in_subrequest(answer.status, custom.has_value());
     }
-    if (answer.status == NGX_HTTP_UNAUTHORIZED && !names_challenge(answer)) {
+    if (carries_challenge(answer, denial) && !names_challenge(answer)) {
         add_challenge(r, denial);
     }
     if (!custom && r == r->main && has_error_page(r, answer.status)) {
@@ -137,6 +146,10 @@ ngx_int_t answer_denial(ngx_http_request_t* r, RequestState& state) {
 
 ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, Denied&& denied) {
     const Denial& denial = denied.denial;
+    const bool by_rfc9068 = state.judging->config->policy->profile == jwt::Profile::rfc9068;
+    if (by_rfc9068 && denial.reason == jwt::Reason::invalid) {
+        denied.denial.status = NGX_HTTP_UNAUTHORIZED;  // RFC 9068 §4, RFC 6750 §3.1: invalid_token
+    }
     state.refuse(r, denial.reason, denial.message);
     note_reuse(r, *state.judging->config, denied);
     log(r->connection->log, NGX_LOG_INFO, "jwt: token " + std::string(word(denial.reason)) + ": ", denial.message);
@@ -320,7 +333,7 @@ ngx_int_t settle_request(ngx_http_request_t* r) noexcept {
 }
 
 ngx_int_t judge_subrequest(ngx_http_request_t* r) noexcept {
-    if (r == r->main || is_fetch(r)) {
+    if (r == r->main || is_fetch(r) || is_key_fetch(r)) {
         return NGX_DECLINED;
     }
     const ngx_int_t rc = guarded_step(r, run);

@@ -18,6 +18,8 @@ ngx_uint_t status_of(jwt::Reason reason) noexcept {
             return NGX_HTTP_UNAUTHORIZED;
         case jwt::Reason::invalid:
             return 422;
+        case jwt::Reason::condition_failed:
+            return NGX_HTTP_FORBIDDEN;
         case jwt::Reason::verification_failed:
             return NGX_HTTP_BAD_REQUEST;
         case jwt::Reason::unavailable:
@@ -70,8 +72,11 @@ ngx_int_t send_body(ngx_http_request_t* r, std::string_view body) {
 
 Answer default_answer(const ngx_http_request_t* r, const Denial& denial) {
     Answer answer;
-    answer.status = status_of(denial.reason);
+    answer.status = denial.status != 0 ? denial.status : status_of(denial.reason);
     answer.content_type = "application/json";
+    if (denial.reason == jwt::Reason::unavailable) {
+        answer.headers.emplace_back("Retry-After", std::to_string(denial.retry_after));
+    }
     answer.body = "{";
     jwt::json::append_string(answer.body, view(location_config(r).error_message_key));
     answer.body += ":";
@@ -92,7 +97,12 @@ void forget_challenge(ngx_http_request_t* r) noexcept {
 void add_challenge(ngx_http_request_t* r, const Denial& denial) {
     std::string challenge = std::string(challenge_start) + std::string(view(location_config(r).realm)) + "\"";
     if (denial.reason != jwt::Reason::missing) {  // RFC 6750 §3.1: no error code where no token was sent
-        challenge += ", error=\"invalid_token\", error_description=\"" + description_text(denial.message) + "\"";
+        challenge +=
+            denial.status == NGX_HTTP_FORBIDDEN ? ", error=\"insufficient_scope\"" : ", error=\"invalid_token\"";
+        challenge += ", error_description=\"" + description_text(denial.message) + "\"";
+    }
+    if (!denial.scope.empty()) {
+        challenge += ", scope=\"" + denial.scope + "\"";
     }
     // Where a request is refused again, by the location of its error page, the last refusal counts.
     forget_challenge(r);

@@ -13,7 +13,8 @@ namespace ngx {
 /// The module's own answer to a denial (DESIGN, default answers): JSON with one sentence.
 [[nodiscard]] Answer default_answer(const ngx_http_request_t* r, const Denial& denial);
 
-/// Adds the challenge of RFC 6750 §3 that every 401 carries; the error code only where a token was sent.
+/// Adds the challenge of RFC 6750 §3 that every 401, and the 403 of a condition that failed, carries; the error code
+/// only where a token was sent.
 void add_challenge(ngx_http_request_t* r, const Denial& denial);
 
 /// Takes back what add_challenge added.

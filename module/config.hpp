@@ -12,6 +12,7 @@
 #include "../core/algorithm.hpp"
 #include "../core/key.hpp"
 #include "../core/policy.hpp"
+#include "key_request.hpp"
 #include "lua_host.hpp"
 #include "status.hpp"
 
@@ -60,23 +61,37 @@ struct Requirement {
 
 /// The key directives of one level, as read. Inherited as a whole.
 struct KeySources {
-    enum class Kind : std::uint8_t { secret, public_key, private_key };
+    enum class Kind : std::uint8_t { secret, public_key, private_key, request, issuer };
     struct Source {
         Kind kind;
-        std::string name;    // of the directive, with its file: `jwt_public_key "rsa.pem"`
+        std::string name;    // of the directive, with its file: `jwt_public_key "rsa.pem"`; of Kind::issuer its own
         std::string secret;  // of Kind::secret
-        jwt::KeySet keys;    // of the others
+        jwt::KeySet keys;    // of key files
         Origin origin;
+        std::string uri{};  // of Kind::request
+        KeyTimes times{};   // likewise
     };
     std::vector<Source> sources;
 
     ~KeySources();
 };
 
+struct TrustedIssuer;
+
 /// Keys as requests use them.
 struct Keys {
     jwt::KeySet verifying;
-    std::shared_ptr<const jwt::Key> signer;  // of jwt_algorithm; may be null
+    std::shared_ptr<const jwt::Key> signer;     // of jwt_algorithm; may be null
+    std::vector<const KeyRequest*> requests{};  // what is verified with beside them: see LiveKeys
+    std::size_t index = 0;                      // among those that have requests
+    std::vector<TrustedIssuer> issuers;         // who have keys of their own
+};
+
+/// An issuer as a location trusts it: what verifies its tokens verifies nobody else's.
+struct TrustedIssuer {
+    Keys keys;
+    jwt::AlgorithmSet algorithms;
+    jwt::Policy policy;  // names its `iss`
 };
 
 /// A hooks file as a location uses it: the file is loaded in every worker under the same index.
@@ -93,7 +108,7 @@ struct Staleness {
 };
 
 /// What makes the content of a location, where it is one of ours: a directive each.
-enum class Content : std::uint8_t { none, handler, status, logout, refresh, revoke, introspect, revocations };
+enum class Content : std::uint8_t { none, handler, status, logout, refresh, revoke, introspect, revocations, jwks, discovery };
 
 /// http{} alone.
 struct MainConfig {
@@ -104,6 +119,8 @@ struct MainConfig {
     struct CountersConfig* counters;  // null where nothing is counted
     struct RevocationConfig* revocation;
     time_t longest_leeway;  // of all locations
+    KeyRequests* key_requests;
+    struct IssuerBlocks* issuers;
 };
 
 struct LuaFileSpec {
@@ -128,6 +145,12 @@ struct CookieConfig {
     ngx_str_t csrf_cookie_name;
     ngx_str_t csrf_cookie_path;
 };
+
+struct AcceptedForms;   // decryption.hpp
+struct DecryptionKeys;  // likewise
+struct Encryption;      // likewise
+struct Conditions;      // conditions.hpp
+struct Publication;     // publishing.hpp
 
 /// What `location` blocks say. Plain, as nginx's slot setters need it; requests see it as const.
 struct LocationConfig {
@@ -159,6 +182,9 @@ struct LocationConfig {
     const jwt::AlgorithmSet* decode_algorithms;
     KeySources* key_sources;
     const Keys* keys;
+    const AcceptedForms* accept;
+    DecryptionKeys* decryption_keys;
+    const Encryption* encryption;
 
     ngx_array_t* decode_audience;  // ngx_str_t, as the others
     ngx_array_t* decode_issuer;
@@ -168,6 +194,10 @@ struct LocationConfig {
     ngx_flag_t encode_nbf;
     ngx_str_t identity_claim;
     ngx_flag_t verify_sub;
+    time_t max_age;      // 0: any
+    ngx_uint_t profile;  // a jwt::Profile
+    Origin* profile_origin;
+    Conditions* conditions;
     const jwt::Policy* policy;
     ngx_str_t error_message_key;
     time_t access_token_expires;  // 0: never
@@ -191,6 +221,7 @@ struct LocationConfig {
     Origin* content_origin;
     bool refresh_rotates;
     StatusFormat status_format;
+    Publication* publication;  // of jwt_jwks or jwt_discovery; not inherited
 };
 
 [[nodiscard]] inline const LocationConfig& location_config(const ngx_http_request_t* r) noexcept {

@@ -69,6 +69,10 @@ std::string_view name(Content content) noexcept {
             return "jwt_introspect";
         case Content::revocations:
             return "jwt_revocations";
+        case Content::jwks:
+            return "jwt_jwks";
+        case Content::discovery:
+            return "jwt_discovery";
     }
     return {};
 }

@@ -25,10 +25,6 @@ constexpr Method methods[] = {{"GET", NGX_HTTP_GET},        {"HEAD", NGX_HTTP_HE
                               {"PUT", NGX_HTTP_PUT},        {"PATCH", NGX_HTTP_PATCH}, {"DELETE", NGX_HTTP_DELETE},
                               {"OPTIONS", NGX_HTTP_OPTIONS}};
 
-// What nginx says itself, of its own body and connection.
-constexpr std::string_view own_lines[] = {
-    "Host", "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "Upgrade", "Expect", "TE", "Trailer"};
-
 struct Fetch {
     bool broken_off;
     bool too_large;
@@ -171,8 +167,7 @@ bool make_headers(ngx_http_request_t* r, std::string_view lines, ngx_http_header
         lines = end == std::string_view::npos ? std::string_view() : lines.substr(end + 2);
         const std::string_view name = line.substr(0, line.find(": "));
         const std::string_view value = line.substr(std::min(name.size() + 2, line.size()));
-        const bool own = std::any_of(std::begin(own_lines), std::end(own_lines),
-                                     [&](std::string_view of_nginx) { return same_name(name, of_nginx); });
+        const bool own = is_of_connection(name) || same_name(name, "Host");
         if (own || !is_token(name) || has_control_character(value)) {
             return false;
         }

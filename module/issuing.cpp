@@ -5,7 +5,9 @@
 #include <cmath>
 
 #include "../core/issuer.hpp"
+#include "../core/random.hpp"
 #include "config.hpp"
+#include "decryption.hpp"
 #include "worker.hpp"
 
 namespace ngx {
@@ -128,7 +130,8 @@ tl::expected<std::shared_ptr<const jwt::Key>, Sentence> signing_key(const Locati
             "no key signs with jwt_algorithm " + called +
             ": write jwt_secret_key or jwt_private_key into the location or around it, or a hook \"encode_key\"");
     }
-    return config.keys->signer;
+    // Configuration outlives the request: nothing to share, not even a count.
+    return std::shared_ptr<const jwt::Key>(std::shared_ptr<void>(), config.keys->signer.get());
 }
 
 }  // namespace
@@ -152,15 +155,14 @@ tl::expected<std::string, std::string> make_token(ngx_http_request_t* r, std::st
     if (!text) {
         return tl::make_unexpected(std::move(text.error().message));
     }
-    return std::move(*text);
+    return nested_token(config, std::move(*text));
 }
 
-tl::expected<std::string, std::string> renewed_token(const LocationConfig& config, Value payload) {
+tl::expected<RenewedToken, std::string> renewed_token(const LocationConfig& config, Value payload) {
     constexpr std::array own{"jti"sv, "csrf"sv, "iat"sv, "nbf"sv, "exp"sv, "fresh"sv};
     jwt::TokenRequest token;
     token.identity_claim = config.policy->identity_claim;
     token.not_before = config.encode_nbf != 0;
-    token.csrf = config.cookie_csrf_protect != 0;
     token.expires_in = std::chrono::seconds(config.access_token_expires);
     payload.each_member([&](std::string_view name, Value value) {
         if (name == token.identity_claim) {
@@ -176,11 +178,18 @@ tl::expected<std::string, std::string> renewed_token(const LocationConfig& confi
         until && *until > std::chrono::duration<double>(time.time_since_epoch()).count()) {
         token.claims.emplace_back("fresh", fresh->text());
     }
+    // Made here, as it cannot be read from a token that is encrypted for somebody else.
+    const std::string csrf = config.cookie_csrf_protect != 0 ? jwt::random_uuid() : std::string();
+    if (!csrf.empty()) {
+        token.claims.emplace_back("csrf", "\"" + csrf + "\"");
+    }
     auto text = jwt::issue(token, *config.keys->signer, static_cast<jwt::Algorithm>(config.algorithm), time);
     if (!text) {
         return tl::make_unexpected(std::move(text.error().message));
     }
-    return std::move(*text);
+    return nested_token(config, std::move(*text)).map([&csrf](std::string&& nested) {
+        return RenewedToken{std::move(nested), csrf};
+    });
 }
 
 tl::expected<std::string, std::string> successor_token(const LocationConfig& config, const Succession& succession) {

@@ -15,10 +15,15 @@ namespace ngx {
 /// error is a sentence for the author of the Lua code.
 [[nodiscard]] tl::expected<std::string, std::string> make_token(ngx_http_request_t* r, std::string_view request);
 
+struct RenewedToken {
+    std::string text;
+    std::string csrf;  // its claim; empty where it has none
+};
+
 /// A new access token with the claims of `payload`, by the rules of `config`, which must have a signing key: made now,
 /// for jwt_access_token_expires, with a jti and a csrf of its own. It is fresh only until a time that `payload` names.
-[[nodiscard]] tl::expected<std::string, std::string> renewed_token(const LocationConfig& config,
-                                                                   jwt::json::Value payload);
+[[nodiscard]] tl::expected<RenewedToken, std::string> renewed_token(const LocationConfig& config,
+                                                                    jwt::json::Value payload);
 
 /// What a refresh token is turned into.
 struct Succession {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "conditions.hpp"
 #include "guard.hpp"
+#include "issuers.hpp"
 #include "revocation.hpp"
 #include "worker.hpp"
 
@@ -32,6 +34,14 @@ std::string identity_text(jwt::json::Value payload, const jwt::Policy& policy) {
     const auto identity = payload.member(policy.identity_claim);
     const auto text = identity ? identity->string() : std::nullopt;
     return text ? std::string(*text) : identity ? identity->text() : std::string();
+}
+
+/// Whether a token's algorithm is one of these.
+bool may_use(const jwt::UnverifiedToken& token, jwt::AlgorithmSet allowed) {
+    const auto alg = token.header().member("alg");
+    const auto name = alg ? alg->string() : std::nullopt;
+    const auto algorithm = name ? jwt::algorithm_named(*name) : std::nullopt;
+    return algorithm && allowed.has(*algorithm);
 }
 
 Judgement without_result(NoResult why) {
@@ -111,11 +121,11 @@ std::optional<Judgement> ask_hooks(ngx_http_request_t* r, const Requirement& req
 /// The keys for a token: the location's, or those that the hook decode_key names; null where the hook knows none for
 /// it.
 tl::expected<std::shared_ptr<const jwt::KeySet>, NoResult> keys_for(ngx_http_request_t* r, Judging& judging,
+                                                                    const Keys* own,
                                                                     const jwt::UnverifiedToken& token) {
     const LocationConfig& config = *judging.config;
     if (config.lua == nullptr || !config.lua->file.has(Hook::decode_key)) {
-        // The configuration outlives the request: nothing to share.
-        return std::shared_ptr<const jwt::KeySet>(std::shared_ptr<void>(), &config.keys->verifying);
+        return worker().live_keys.current(*own);
     }
     auto text = worker().lua->decode_key(judging.run, r, config.lua->file, token.header(), token.payload());
     if (!text) {
@@ -134,45 +144,116 @@ tl::expected<std::shared_ptr<const jwt::KeySet>, NoResult> keys_for(ngx_http_req
     return std::move(*keys);
 }
 
-/// From an unverified token to a candidate in `judging`. Nothing where it is one.
-std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requirement, Judging& judging,
-                                jwt::UnverifiedToken& parsed) {
+jwt::Demand demand_of(const Requirement& requirement, const FoundToken& found) {
+    return {requirement.use, requirement.fresh,
+            found.csrf ? std::optional<std::string_view>(*found.csrf) : std::nullopt};
+}
+
+/// Of a token that the keys at hand do not verify: whether its key may be one that a provider has yet to tell us.
+std::optional<Judgement> ask_providers(ngx_http_request_t* r, Judging& judging, const Rules& rules,
+                                       const jwt::UnverifiedToken& token) {
     const LocationConfig& config = *judging.config;
-    const auto keys = keys_for(r, judging, parsed);
+    const bool hook_decides = config.lua != nullptr && config.lua->file.has(Hook::decode_key);
+    if (hook_decides || rules.keys->requests.empty() || !may_use(token, *rules.algorithms)) {
+        return std::nullopt;
+    }
+    LiveKeys& live = worker().live_keys;
+    switch (live.ask(r, *rules.keys, token, judging.key_wait)) {
+        case KeyStanding::settled:
+            return std::nullopt;
+        case KeyStanding::waiting:
+            return Waiting{};
+        case KeyStanding::unavailable:
+            break;
+    }
+    Denied denied{{jwt::Reason::unavailable, "Keys are not available", std::nullopt, std::nullopt}, std::monostate{}};
+    denied.denial.retry_after = live.retry_after(*rules.keys);
+    return denied;
+}
+
+/// From an unverified token to an authentic one in `judging`. Nothing where it is one.
+std::optional<Judgement> authenticate(ngx_http_request_t* r, Judging& judging, jwt::UnverifiedToken& parsed) {
+    const LocationConfig& config = *judging.config;
+    const auto rules = rules_for(config, parsed.payload());
+    if (!rules) {
+        return denied(jwt::Refusal(rules.error()));
+    }
+    const auto keys = keys_for(r, judging, rules->keys, parsed);
     if (!keys) {
         return without_result(keys.error());
     }
     if (*keys == nullptr) {
         return denied(jwt::refusal(jwt::Error::signature));
     }
-    auto authentic = jwt::Verifier::authenticate(std::move(parsed), **keys, *config.decode_algorithms);
+    auto authentic = jwt::Verifier::authenticate(std::move(parsed), **keys, *rules->algorithms);
     if (!authentic) {
+        if (auto undecided = ask_providers(r, judging, *rules, parsed)) {
+            return undecided;
+        }
         return denied(std::move(authentic.error()));
     }
-    const auto& csrf = judging.found.csrf;
-    const jwt::Demand demand{requirement.use, requirement.fresh,
-                             csrf ? std::optional<std::string_view>(*csrf) : std::nullopt};
-    auto verified = jwt::Verifier::verify(std::move(*authentic), *config.policy, demand, now());
+    judging.token = std::move(*authentic);
+    return std::nullopt;
+}
+
+/// From an authentic token to a candidate in `judging`. Nothing where it is one.
+std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requirement, Judging& judging,
+                                jwt::AuthenticToken& authentic) {
+    const LocationConfig& config = *judging.config;
+    judging.verified_at = now();
+    const auto policy = policy_for(config, authentic);
+    if (!policy) {
+        return denied(jwt::Refusal(policy.error()));
+    }
+    auto verified = jwt::Verifier::verify(std::move(authentic), **policy, demand_of(requirement, judging.found),
+                                          judging.verified_at);
     if (!verified) {
         jwt::RefusedToken& refused = verified.error();
         return denied(reason(refused.refusal.error), std::move(refused.refusal.message), std::move(refused.token));
     }
+    if (auto unmet = unmet_condition(r, config, verified->header(), verified->payload())) {
+        Denied result = denied(jwt::Reason::condition_failed, std::move(unmet->message), std::move(*verified));
+        result.denial.status = unmet->status;
+        result.denial.scope = std::move(unmet->scope);
+        return Judgement(std::move(result));
+    }
     judging.token = Accepted{std::move(*verified), std::nullopt};
     return std::nullopt;
+}
+
+/// What is wrong with a token once its hooks have waited: it may have lived for less.
+std::optional<jwt::Refusal> outlived(const Requirement& requirement, const Judging& judging,
+                                     const jwt::VerifiedToken& token) {
+    if (now() == judging.verified_at) {
+        return std::nullopt;
+    }
+    const auto policy = policy_for(*judging.config, token.authentic());
+    if (!policy) {
+        return policy.error();
+    }
+    return jwt::Verifier::check_again(token, **policy, demand_of(requirement, judging.found), now());
 }
 
 }  // namespace
 
 Judgement judge(ngx_http_request_t* r, const Requirement& requirement, Judging& judging) {
     if (std::holds_alternative<std::monostate>(judging.token)) {
-        auto parsed = worker().verifier.parse(judging.found.text);
-        if (!parsed) {
-            return denied(std::move(parsed.error()));
+        auto opened = open_token(r, *judging.config, judging.found.text, judging.decryption);
+        if (!opened) {
+            return Waiting{};
         }
-        judging.token = std::move(*parsed);
+        if (!*opened) {
+            return denied(std::move(opened->error()));
+        }
+        std::visit([&judging](auto& token) { judging.token = std::move(token); }, **opened);
     }
     if (auto* parsed = std::get_if<jwt::UnverifiedToken>(&judging.token)) {
-        if (auto ended = verify(r, requirement, judging, *parsed)) {
+        if (auto ended = authenticate(r, judging, *parsed)) {
+            return std::move(*ended);
+        }
+    }
+    if (auto* authentic = std::get_if<jwt::AuthenticToken>(&judging.token)) {
+        if (auto ended = verify(r, requirement, judging, *authentic)) {
             return std::move(*ended);
         }
     }
@@ -182,6 +263,9 @@ Judgement judge(ngx_http_request_t* r, const Requirement& requirement, Judging& 
     }
     if (auto ended = ask_hooks(r, requirement, judging, candidate)) {
         return std::move(*ended);
+    }
+    if (auto refusal = outlived(requirement, judging, candidate.token)) {
+        return denied(reason(refusal->error), std::move(refusal->message), std::move(candidate.token));
     }
     return std::move(candidate);
 }

@@ -12,10 +12,6 @@ namespace {
 
 constexpr const char* wanted_answer = "return body [, status [, headers]], such as { msg = \"No\" }, 401";
 
-// Lines that nginx writes itself, or that say how the connection goes on: a second one splits what peers understand.
-constexpr std::string_view own_lines[] = {
-    "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "Upgrade", "Date", "Server"};
-
 /// Raises "returned WHAT: ADVICE".
 [[noreturn]] void refuse(lua_State* lua, const char* what, const char* advice) {
     luaL_error(lua, "returned %s: %s", what, advice);
@@ -113,11 +109,9 @@ void check_header_name(lua_State* lua, std::string_view name) {
     if (!is_token(name)) {
         refuse(lua, "a header whose name is no token", "use letters, digits and -");
     }
-    for (const std::string_view own : own_lines) {
-        if (same_name(name, own)) {
-            lua_pushfstring(lua, "header \"%s\"", name.data());
-            refuse(lua, lua_tostring(lua, -1), "leave it to nginx");
-        }
+    if (is_of_connection(name) || same_name(name, "Date") || same_name(name, "Server")) {
+        lua_pushfstring(lua, "header \"%s\"", name.data());
+        refuse(lua, lua_tostring(lua, -1), "leave it to nginx");
     }
 }
 

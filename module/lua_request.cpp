@@ -32,7 +32,7 @@ const RequestObject* object_at(lua_State* lua, int index) {
     if (object == nullptr || lua_type(lua, index) != LUA_TUSERDATA || lua_getmetatable(lua, index) == 0) {
         return nullptr;
     }
-    lua_rawgeti(lua, LUA_REGISTRYINDEX, static_cast<int>(LuaSlot::request_mark));
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::request_mark));
     const bool same = lua_rawequal(lua, -1, -2) != 0;
     lua_pop(lua, 2);
     return same ? object : nullptr;
@@ -43,7 +43,7 @@ void push_object(lua_State* lua, RequestObject::Part part) {
     *object = {LuaState::of(lua).call->generation, part};
     lua_newtable(lua);
     lua_setfenv(lua, -2);  // a place for what was decoded once
-    lua_rawgeti(lua, LUA_REGISTRYINDEX, static_cast<int>(LuaSlot::request_mark));
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::request_mark));
     lua_setmetatable(lua, -2);
 }
 
@@ -73,9 +73,28 @@ int body(lua_State* lua) {
     return 1;
 }
 
+bool forced(lua_State* lua, int options) {
+    if (lua_isnoneornil(lua, options)) {
+        return false;
+    }
+    if (!lua_istable(lua, options)) {
+        luaL_error(lua, "bad argument #1 to 'json': give options such as { force = true }");
+    }
+    lua_getfield(lua, options, "force");
+    const bool force = lua_toboolean(lua, -1) != 0;
+    lua_pop(lua, 1);
+    return force;
+}
+
 int json(lua_State* lua) {
-    const std::string_view text = body_of(lua, checked_self(lua, "json"));
-    const char* error = push_json_text(lua, text);
+    LuaCall& call = checked_self(lua, "json");
+    // Any page may have a browser send a text; for this type it asks first (Fetch standard, CORS preflight).
+    if (!forced(lua, 2) && !request_is_json(call.r)) {
+        lua_pushnil(lua);
+        lua_pushliteral(lua, "the Content-Type is not application/json");
+        return 2;
+    }
+    const char* error = push_json_text(lua, body_of(lua, call));
     if (error == nullptr) {
         return 1;
     }
@@ -230,7 +249,7 @@ void open_request(lua_State* lua) {
     lua_setfield(lua, -2, "__newindex");
     lua_pushboolean(lua, 0);
     lua_setfield(lua, -2, "__metatable");
-    lua_rawseti(lua, LUA_REGISTRYINDEX, static_cast<int>(LuaSlot::request_mark));
+    lua_rawseti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::request_mark));
 }
 
 }  // namespace ngx

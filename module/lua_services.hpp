@@ -44,6 +44,8 @@ ServiceResult unset_cookies(ngx_http_request_t* r, CookieKind kind, std::optiona
 std::optional<ngx_str_t> request_header(ngx_http_request_t* r, std::string_view name) noexcept;
 /// A variable by name without its dollar; nothing where it is not found.
 std::optional<ngx_str_t> request_variable(ngx_http_request_t* r, std::string_view name) noexcept;
+/// Whether its media type is application/json or one of its +json kin.
+bool request_is_json(ngx_http_request_t* r) noexcept;
 /// The whole body, also where nginx wrote it to a file; nothing where it was not read or is beyond `jwt_lua_limit
 /// memory`.
 ServiceResult request_body(ngx_http_request_t* r) noexcept;

@@ -1,9 +1,11 @@
+#include "merge.hpp"
 #include "../core/issuer.hpp"
 #include "../core/verifier.hpp"
 #include "content.hpp"
 #include "counters.hpp"
 #include "directives.hpp"
 #include "guard.hpp"
+#include "issuers.hpp"
 
 // How a location takes over what its surroundings say, and the mistakes that show only when all of it is known.
 
@@ -16,8 +18,6 @@ KeySources::~KeySources() {
 }
 
 namespace {
-
-const jwt::AlgorithmSet hmac_algorithms = {jwt::Algorithm::hs256, jwt::Algorithm::hs384, jwt::Algorithm::hs512};
 
 ngx_array_t* no_words() noexcept {
     return static_cast<ngx_array_t*>(NGX_CONF_UNSET_PTR);
@@ -43,14 +43,16 @@ std::string advice(jwt::AlgorithmSet served) {
                           : "write jwt_algorithm or jwt_decode_algorithms with one of " + names(served);
 }
 
-/// Adds the keys of one source that `allowed` can use; an error sentence where it has none.
+}  // namespace
+
 std::optional<std::string> add_verifying_keys(const KeySources::Source& source, jwt::AlgorithmSet allowed,
                                               jwt::KeySet& into) {
     if (source.kind == KeySources::Kind::secret) {
-        const jwt::AlgorithmSet wanted = allowed & hmac_algorithms;
+        const jwt::AlgorithmSet wanted = allowed & jwt::hmac_algorithms;
         if (wanted.empty()) {
             return "jwt_secret_key cannot be used with " + names(allowed) +
-                   ": write jwt_decode_algorithms with one of " + names(hmac_algorithms) + ", or remove the secret";
+                   ": write jwt_decode_algorithms with one of " + names(jwt::hmac_algorithms) +
+                   ", or remove the secret";
         }
         auto key = jwt::Key::from_secret(source.secret, wanted);
         if (!key) {
@@ -73,6 +75,8 @@ std::optional<std::string> add_verifying_keys(const KeySources::Source& source, 
     }
     return std::nullopt;
 }
+
+namespace {
 
 /// The key that signs with jwt_algorithm: of jwt_private_key, or the secret.
 tl::expected<std::shared_ptr<const jwt::Key>, std::string> find_signer(const KeySources& sources,
@@ -102,16 +106,36 @@ bool decides_keys(const LocationConfig& config) {
     return config.lua != nullptr && config.lua->file.has(Hook::decode_key);
 }
 
+std::optional<std::string> add_source(ngx_conf_t* cf, const KeySources::Source& source, const LocationConfig& config,
+                                      Keys& keys) {
+    switch (source.kind) {
+        case KeySources::Kind::issuer:
+            return add_issuer(cf, source, config, keys);
+        case KeySources::Kind::request:
+            return add_key_request(cf, source, *config.decode_algorithms, keys);
+        case KeySources::Kind::secret:
+        case KeySources::Kind::public_key:
+        case KeySources::Kind::private_key:
+            break;
+    }
+    return add_verifying_keys(source, *config.decode_algorithms, keys.verifying);
+}
+
 /// Makes the keys of a location that uses them.
 char* prepare_keys(ngx_conf_t* cf, LocationConfig& config) {
     auto* keys = make_in_pool<Keys>(cf->pool);
     const bool public_given = has_kind(*config.key_sources, KeySources::Kind::public_key);
     for (const auto& source : config.key_sources->sources) {
+        if (decides_keys(config) && source.kind == KeySources::Kind::issuer) {
+            return config_error(cf, source.origin,
+                                "jwt_trust and the hook \"decode_key\" both choose the keys of a token: remove one of "
+                                "them");
+        }
         // A private key verifies too, by its public half, unless public keys are named.
         if (decides_keys(config) || (source.kind == KeySources::Kind::private_key && public_given)) {
             continue;
         }
-        if (const auto problem = add_verifying_keys(source, *config.decode_algorithms, keys->verifying)) {
+        if (const auto problem = add_source(cf, source, config, *keys)) {
             return config_error(cf, source.origin, *problem);
         }
     }
@@ -141,6 +165,10 @@ const jwt::Policy* make_policy(ngx_conf_t* cf, const LocationConfig& config) {
     policy->leeway = std::chrono::seconds(config.decode_leeway);
     policy->identity_claim = std::string(view(config.identity_claim));
     policy->verify_sub = config.verify_sub != 0;
+    if (config.max_age != 0) {
+        policy->max_age = std::chrono::seconds(config.max_age);
+    }
+    policy->profile = static_cast<jwt::Profile>(config.profile);
     return policy;
 }
 
@@ -321,17 +349,18 @@ char* merge_keys(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& pre
         const bool as_outside = conf.key_sources == prev.key_sources && conf.algorithm == prev.algorithm &&
                                 decides_keys(conf) == decides_keys(prev) && prev.decode_algorithms != nullptr &&
                                 *conf.decode_algorithms == *prev.decode_algorithms;
-        if (as_outside && prev.keys != nullptr) {
+        // Each location trusts issuers by its own claims.
+        if (as_outside && prev.keys != nullptr && prev.keys->issuers.empty()) {
             conf.keys = prev.keys;
             return NGX_CONF_OK;
         }
         return prepare_keys(cf, conf);
     }
     if (conf.required != nullptr && conf.required->on && !decides_keys(conf)) {
-        return config_error(
-            cf, conf.required->origin,
-            "jwt_required has no key to verify tokens with: write jwt_secret_key or jwt_public_key here or around it, "
-            "or a hook \"decode_key\"");
+        return config_error(cf, conf.required->origin,
+                            "jwt_required has no key to verify tokens with: write jwt_secret_key, jwt_public_key or "
+                            "jwt_key_request here "
+                            "or around it, or a hook \"decode_key\"");
     }
     return NGX_CONF_OK;
 }
@@ -378,6 +407,10 @@ std::string useless_cookie_refresh(const LocationConfig& config) {
         return "jwt_cookie_refresh has no key that signs with jwt_algorithm " + algorithm +
                ": write jwt_secret_key or jwt_private_key";
     }
+    if (!takes_own_form(config)) {
+        return "jwt_cookie_refresh would hand out tokens that are refused: let jwt_accept and jwt_decryption_key take what "
+               "jwt_encrypt makes";
+    }
     if (!takes_own_tokens(config)) {
         return "jwt_cookie_refresh would hand out tokens that are refused: let jwt_decode_algorithms and the keys that "
                "verify take those that the signing key makes with jwt_algorithm " +
@@ -414,14 +447,17 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     if (merge_lua(cf, conf, prev) != NGX_CONF_OK || merge_replication(cf, conf, prev) != NGX_CONF_OK) {
         return failed();
     }
+    if (merge_claims(cf, conf, prev) != NGX_CONF_OK) {
+        return failed();
+    }
     conf.policy = make_policy(cf, conf);
     if (conf.handler.data != nullptr && check_handler(cf, conf) != NGX_CONF_OK) {
         return failed();
     }
-    if (merge_keys(cf, conf, prev) != NGX_CONF_OK) {
+    if (merge_keys(cf, conf, prev) != NGX_CONF_OK || merge_encryption(cf, conf, prev) != NGX_CONF_OK) {
         return failed();
     }
-    if (check_content(cf, conf) != NGX_CONF_OK) {
+    if (prepare_publication(cf, conf) != NGX_CONF_OK || check_content(cf, conf) != NGX_CONF_OK) {
         return failed();
     }
     return check_cookie_refresh(cf, conf, own_refresh);
@@ -454,6 +490,8 @@ void* create_location_config(ngx_conf_t* cf) noexcept {
     config->decode_leeway = NGX_CONF_UNSET;
     config->access_token_expires = NGX_CONF_UNSET;
     config->refresh_token_expires = NGX_CONF_UNSET;
+    config->max_age = NGX_CONF_UNSET;
+    config->profile = NGX_CONF_UNSET_UINT;
     config->csrf_methods = no_words();
     config->exempt_methods = no_words();
     config->decode_audience = no_words();

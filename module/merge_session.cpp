@@ -60,6 +60,8 @@ std::string unfit(const LocationConfig& config, bool has_store) {
         case Content::handler:
         case Content::status:
         case Content::revocations:
+        case Content::jwks:
+        case Content::discovery:
             return {};
         case Content::logout: {
             std::string why = unfit_requirement(config);
@@ -87,10 +89,28 @@ std::string unfit(const LocationConfig& config, bool has_store) {
                                ": write jwt_secret_key or jwt_private_key, or a hook \"encode_key\"";
 }
 
+bool is_of_sessions(Content content) noexcept {
+    switch (content) {
+        case Content::none:
+        case Content::handler:
+        case Content::status:
+        case Content::jwks:
+        case Content::discovery:
+            return false;
+        case Content::logout:
+        case Content::refresh:
+        case Content::revoke:
+        case Content::introspect:
+        case Content::revocations:
+            return true;
+    }
+    return true;
+}
+
 }  // namespace
 
 char* check_content(ngx_conf_t* cf, const LocationConfig& config) {
-    if (config.content == Content::none || config.content == Content::handler || config.content == Content::status) {
+    if (!is_of_sessions(config.content)) {
         return NGX_CONF_OK;
     }
     const auto& main = *static_cast<MainConfig*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_jwt_module));

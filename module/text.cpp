@@ -46,6 +46,12 @@ std::string_view take_word(std::string_view& text) noexcept {
     return word;
 }
 
+bool is_of_connection(std::string_view name) noexcept {
+    constexpr std::string_view names[] = {
+        "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "Upgrade", "Expect", "TE", "Trailer"};
+    return std::any_of(std::begin(names), std::end(names), [&](std::string_view one) { return same_name(name, one); });
+}
+
 bool has_control_character(std::string_view text) noexcept {
     return std::any_of(text.begin(), text.end(),
                        [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });

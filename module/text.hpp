@@ -22,6 +22,10 @@ namespace ngx {
 /// The part of `text` before its first white space; `text` keeps what follows, trimmed.
 [[nodiscard]] std::string_view take_word(std::string_view& text) noexcept;
 
+/// Header fields by which nginx says where a message ends and how its connection goes on: a second word on that splits
+/// what peers understand (RFC 9112 §6, RFC 9110 §7.6.1).
+[[nodiscard]] bool is_of_connection(std::string_view name) noexcept;
+
 /// C0 controls and DEL, which no header line may hold.
 [[nodiscard]] bool has_control_character(std::string_view text) noexcept;
 

@@ -176,6 +176,11 @@ ngx_int_t error(ngx_http_request_t* r, Value* value, uintptr_t) noexcept {
     });
 }
 
+ngx_int_t claim_at(ngx_http_request_t* r, Value& value, uintptr_t data, const jwt::VerifiedToken& token,
+                   const RequestState&) {
+    return set_json(r, value, reinterpret_cast<const jwt::Path*>(data)->find(token.payload()));
+}
+
 struct Definition {
     std::string_view name;
     ngx_http_get_variable_pt get;
@@ -199,7 +204,7 @@ bool is_ours(ngx_http_get_variable_pt handler) noexcept {
             return true;
         }
     }
-    return false;
+    return handler == of_token<claim_at>;
 }
 
 }  // namespace
@@ -213,6 +218,20 @@ ngx_int_t add_variables(ngx_conf_t* cf) noexcept {
         }
         variable->get_handler = definition.get;
     }
+    return NGX_OK;
+}
+
+ngx_int_t add_claim_variable(ngx_conf_t* cf, std::string_view name, const jwt::Path& path) {
+    ngx_str_t text = str(name);
+    ngx_http_variable_t* variable = ngx_http_add_variable(cf, &text, 0);
+    if (variable == nullptr) {
+        return NGX_ERROR;
+    }
+    if (variable->get_handler != nullptr) {
+        return NGX_DECLINED;
+    }
+    variable->get_handler = of_token<claim_at>;
+    variable->data = reinterpret_cast<uintptr_t>(&path);
     return NGX_OK;
 }
 

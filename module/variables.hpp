@@ -2,10 +2,18 @@
 
 #include "ngx.hpp"
 
+#include <string_view>
+
+#include "../core/condition.hpp"
+
 namespace ngx {
 
 /// Registers $jwt_*: at preconfiguration.
 ngx_int_t add_variables(ngx_conf_t* cf) noexcept;
+
+/// Makes a variable of the claim at a path, which must live as long as the configuration. NGX_DECLINED where the
+/// variable is somebody else's, NGX_ERROR where nginx has said why not.
+ngx_int_t add_claim_variable(ngx_conf_t* cf, std::string_view name, const jwt::Path& path);
 
 /// Notes which variables of the configuration are ours: once it is read.
 ngx_int_t index_variables(ngx_cycle_t* cycle) noexcept;

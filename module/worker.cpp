@@ -27,8 +27,7 @@ void load_files(Worker& worker, const MainConfig& config) {
 
 tl::expected<std::shared_ptr<const jwt::KeySet>, std::string> HookKeys::find(std::string_view text,
                                                                              jwt::AlgorithmSet wanted) {
-    const jwt::AlgorithmSet hmac =
-        wanted & jwt::AlgorithmSet{jwt::Algorithm::hs256, jwt::Algorithm::hs384, jwt::Algorithm::hs512};
+    const jwt::AlgorithmSet hmac = wanted & jwt::hmac_algorithms;
     // A secret's algorithms depend on the location that asks: part of what it is remembered by.
     std::string remembered_by = names(hmac) + "\n" + std::string(text);
     if (const auto known = keys_.find(remembered_by); known != keys_.end()) {
@@ -71,6 +70,9 @@ ngx_int_t start_worker(ngx_cycle_t* cycle) noexcept {
         if (http != nullptr) {
             const auto& config = *static_cast<MainConfig*>(http->main_conf[ngx_http_jwt_module.ctx_index]);
             started->counters = start_counters(config.counters);
+            if (config.key_requests != nullptr) {
+                started->live_keys = LiveKeys(*config.key_requests);
+            }
             if (config.lua != nullptr) {
                 load_files(*started, config);
             }

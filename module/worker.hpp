@@ -12,6 +12,7 @@
 #include "../core/key.hpp"
 #include "../core/verifier.hpp"
 #include "counters.hpp"
+#include "live_keys.hpp"
 #include "lua_host.hpp"
 #include "replication.hpp"
 #include "revocation.hpp"
@@ -42,6 +43,7 @@ struct Worker {
     Watches watches;
     std::unique_ptr<LuaHost> lua;              // null where no hooks file is configured
     std::unique_ptr<Revocations> revocations;  // null without jwt_revocation_store
+    LiveKeys live_keys{KeyRequests{}};
     std::unique_ptr<Replication> replication;  // null without jwt_revocation_sync
 };
 

@@ -119,7 +119,7 @@ is_deeply($session->{forged}, [401, '{"msg":"Missing CSRF token"}'], 'and is ref
 is_deeply($session->{"stranger$_"}, [401, '{"msg":"Missing cookie \"access_token_cookie\""}'], "a forged POST of another site comes without cookies$_")
     for '', '_careless';
 is_deeply($session->{forged_logout}, [401, '{"msg":"Missing CSRF token"}'], 'nobody is logged out by a forged POST');
-is_deeply($session->{forged_login}, [415, '{"msg":"Send application/json"}'], 'nor logged in');
+is_deeply($session->{forged_login}, [400, '{"msg":"the Content-Type is not application/json"}'], 'nor logged in');
 is_deeply($session->{fetched}{own}, [200, 200], 'the page itself may read and send the header');
 is_deeply($session->{fetched}{forged}, ['blocked', 'blocked'], 'another origin that knows the CSRF value may not');
 is_deeply([map { [@{$_}[0, 1]] } @{ $session->{after_forgery}[0] }], [$line{refresh}], 'the session is as it was before the forgeries');

@@ -59,7 +59,7 @@ return {
   end,
   handlers = {
     echo = function(request)
-      local options = request.method == "POST" and request:json() or nil
+      local options = request.method == "POST" and request:json({ force = true }) or nil
       local response, reason = jwt.fetch(request.args.uri or "/echo/", options)
       if not response then return "nothing: " .. reason end
       return response.body, 200, { ["X-Fetched"] = response.status, ["X-Type"] = response.headers["Content-Type"] }
@@ -145,6 +145,8 @@ my $t = JWTTest->new(
     location /part/ { jwt_required; proxy_pass %%BACKEND%%; }
     location /any/ { satisfy any; deny all; jwt_required; proxy_pass %%BACKEND%%; }
     location /waiting/ { jwt_lua_file %%DIR%%/slow.lua; jwt_required; add_header X-Seen \$jwt_user; }
+    location /expiring/ { jwt_lua_file %%DIR%%/expiring.lua; jwt_required; alias %%DIR%%/html/waiting/; add_header X-Seen \$jwt_user; }
+    location /fresh/ { jwt_lua_file %%DIR%%/slow.lua; jwt_required fresh; alias %%DIR%%/html/waiting/; add_header X-Seen \$jwt_user; }
     location /deferred/ { jwt_lua_file %%DIR%%/slow.lua; jwt_handler wait; }
 EOF_CONFIG
     files => {
@@ -160,6 +162,15 @@ return {
     if response.status == 200 and #response.body > 32 and response.body:sub(1, 10) == "the secret" then
       return response.body
     end
+  end,
+}
+EOF_LUA
+        'expiring.lua' => <<'EOF_LUA',
+local jwt = require "jwt"
+return {
+  user_lookup = function(header, payload) return jwt.fetch("/slow/" .. payload.sub).body end,
+  expired_token = function(header, payload)
+    return jwt.fetch("/slow/answer").body .. " to " .. payload.sub, 401
   end,
 }
 EOF_LUA
@@ -401,6 +412,32 @@ subtest 'clients that leave' => sub {
     waitpid $_, 0 for @curl;
     is $t->get_with('/a', $alice)->{status}, 200, 'the next request is served';
     cmp_ok scalar(() = $t->read_file('access.log') =~ / 499 /g), '>', 200, 'and their requests have ended';
+};
+
+subtest 'a token that expires while its hooks wait' => sub {
+    my $now = int time;
+    my %lives = (long => claims(sub => 'long', exp => $now + 60), short => claims(sub => 'short', exp => $now + $answer_after));
+    my %fresh = (long => claims(sub => 'long', fresh => $now + 60), short => claims(sub => 'short', fresh => $now + $answer_after - 1));
+    my (@asked, %got);
+    for my $case (['/waiting/a.txt', \%lives], ['/expiring/a.txt', \%lives], ['/fresh/a.txt', \%fresh]) {
+        my ($path, $claims) = @$case;
+        for my $life (qw(long short)) {
+            my $connection = $t->connection;
+            $connection->request('GET', $path, [Authorization => 'Bearer ' . token($claims->{$life})]);
+            push @asked, [$connection, $path, $life];
+        }
+    }
+    for my $asked (@asked) {
+        my ($connection, $path, $life) = @$asked;
+        my $response = $connection->response('GET');
+        $got{"$path $life"} = join ' ', $response->{status}, $response->{headers}{'x-seen'} // $response->{body};
+        $connection->close;
+    }
+    is_deeply \%got, {
+        '/waiting/a.txt long' => '200 slow long', '/waiting/a.txt short' => qq(401 {"msg":"Token has expired"}\n),
+        '/expiring/a.txt long' => '200 slow long', '/expiring/a.txt short' => '401 slow answer to short',
+        '/fresh/a.txt long' => '200 slow long', '/fresh/a.txt short' => qq(401 {"msg":"Fresh token required"}\n),
+    }, 'is refused then, by the default answer or a hook that waits again; one that lives on is let in';
 };
 
 subtest 'reload while a hook waits' => sub {

@@ -27,7 +27,7 @@ end
 function handlers.body(request) return request:body(), 200, { ["Content-Type"] = "application/octet-stream" } end
 function handlers.size(request) return { size = #request:body(), same = request:body() == request:body() } end
 function handlers.json(request)
-  local value, problem = request:json()
+  local value, problem = request:json(request.args.force and { force = true } or nil)
   return { value = value == nil and "nothing" or value, problem = problem }
 end
 function handlers.form(request) return { form = request:form() } end
@@ -92,7 +92,7 @@ function handlers.null()
   return { null = jwt.null, array = jwt.empty_array, object = {}, equal = jwt.null == jwt.null, is_nil = jwt.null == nil }
 end
 function handlers.read_only() jwt.null = 1 end
-function handlers.roundtrip(request) return { value = request:json() } end
+function handlers.roundtrip(request) return { value = request:json({ force = true }) } end
 
 return { handlers = handlers, user_lookup = function(header, payload) return { name = payload.sub } end }
 EOF_LUA
@@ -160,9 +160,15 @@ is_deeply($t->post('/size', [], 'x' x 100_000)->{json}, { size => 100_000, same 
 breaks($t->post('/size', [], 'x' x (3 * 1024 * 1024)), qr/the request's body is larger than jwt_lua_limit memory/, 'a body beyond jwt_lua_limit');
 
 is_deeply(send_json('/json', { a => [1, { b => undef }], c => "\x{e4}" })->{json}, { value => { a => [1, { b => undef }], c => "\x{e4}" } }, 'JSON');
-is_deeply($t->post('/json', [], '"text"')->{json}, { value => 'text' }, 'JSON need be no object, and its type is not asked for');
+is_deeply($t->post('/json', ['Content-Type' => 'application/problem+json'], '"text"')->{json}, { value => 'text' }, 'JSON need be no object');
+for my $type (undef, 'text/plain', 'application/x-www-form-urlencoded', 'text/json') {
+    my @type = defined $type ? ('Content-Type' => $type) : ();
+    is_deeply($t->post('/json', \@type, '"text"')->{json}, { value => 'nothing', problem => 'the Content-Type is not application/json' },
+        'JSON of type ' . ($type // 'none') . ' is nil');
+    is_deeply($t->post('/json?force=1', \@type, '"text"')->{json}, { value => 'text' }, 'unless it is forced');
+}
 for my $bad ('', '{', '{"a":1,"a":2}', '{"a":1}x', "\"\xff\"", '[' x 100 . ']' x 100) {
-    my $response = $t->post('/json', [], $bad);
+    my $response = $t->post('/json?force=1', [], $bad);
     ok($response->{json}{value} eq 'nothing' && length $response->{json}{problem}, 'bad JSON is nil and why: ' . substr $bad, 0, 20) or diag($response->{body});
 }
 is_deeply($t->post('/form', [], 'a=1&b=x%20y+z&a=2&empty=&flag&=x&&%zz=%4')->{json}, { form => { a => 1, b => 'x y z', empty => '', flag => '', '' => 'x', '%zz' => '%4' } }, 'a form');

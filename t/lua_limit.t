@@ -37,7 +37,7 @@ my %greedy = (
     create => 'while true do jwt.create_access_token("alice") end',
     decode => 'while true do pcall(jwt.decode_token, "a.b.c") end',
     log => 'while true do jwt.log("debug", "x") end',
-    json => 'local text = ("[1,"):rep(30) while true do request:json() end',
+    json => 'local text = ("[1,"):rep(30) while true do request:json({ force = true }) end',
     string_doubling => 'local s = "x" while true do s = s .. s end',
     rep => 'return #("x"):rep(1e9)',
     rep_in_pcall => 'while true do pcall(string.rep, "x", 1e8) end',

@@ -22,6 +22,7 @@ struct Subcommand {
 
 extern const Subcommand inspect;
 extern const Subcommand verify;
+extern const Subcommand decrypt;
 extern const Subcommand sign;
 extern const Subcommand keygen;
 extern const Subcommand jwks;

@@ -51,8 +51,7 @@ struct CloseFile {
 }
 
 [[nodiscard]] AlgorithmSet hmac_among(AlgorithmSet wanted) noexcept {
-    const AlgorithmSet all{Algorithm::hs256, Algorithm::hs384, Algorithm::hs512};
-    return wanted.empty() ? AlgorithmSet{Algorithm::hs256} : wanted & all;
+    return wanted.empty() ? AlgorithmSet{Algorithm::hs256} : wanted & hmac_algorithms;
 }
 
 [[nodiscard]] std::optional<std::string> add_secret(KeySet& keys, std::string_view name, const std::string& secret,

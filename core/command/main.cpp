@@ -20,6 +20,8 @@ constexpr std::string_view overview = R"(jwt - look at, verify and make JSON Web
   jwt verify --key FILE TOKEN
                              whether keys made a token, and why it is refused
   jwt verify --batch [FILE]  judge signatures, one JSON object a line
+  jwt decrypt --key FILE TOKEN
+                             what is in an encrypted token
   jwt sign --key FILE --identity ID
                              make a token
   jwt keygen ALGORITHM       make a key
@@ -29,7 +31,7 @@ constexpr std::string_view overview = R"(jwt - look at, verify and make JSON Web
 Exit status: 0 done, 1 the token is refused, 2 nothing was judged (usage, files, keys).
 )";
 
-constexpr std::array subcommands = {&inspect, &verify, &sign, &keygen, &jwks};
+constexpr std::array subcommands = {&inspect, &verify, &decrypt, &sign, &keygen, &jwks};
 
 [[nodiscard]] bool asks_for_help(std::span<char* const> words) {
     const auto options = words.first(static_cast<std::size_t>(

@@ -31,12 +31,21 @@ constexpr Row rows[] = {
     {Error::algorithm_missing, "algorithm_missing", Reason::invalid, "Algorithm not specified"},
     {Error::algorithm_not_allowed, "algorithm_not_allowed", Reason::invalid, "The specified alg value is not allowed"},
     {Error::signature, "signature", Reason::invalid, "Signature verification failed"},
+    {Error::encryption_not_allowed, "encryption_not_allowed", Reason::invalid,
+     "The specified enc value is not allowed"},
+    {Error::compressed, "compressed", Reason::invalid, "Compressed tokens (zip) are refused"},
+    {Error::decryption, "decryption", Reason::invalid, "Decryption failed"},
+    {Error::not_encrypted, "not_encrypted", Reason::invalid, "Only encrypted tokens are allowed"},
+    {Error::not_nested, "not_nested", Reason::invalid, "Encrypted token holds no signed token"},
+    {Error::replicated_claim, "replicated_claim", Reason::invalid, "Header parameter differs from the claim: iss",
+     "iss"},
     {Error::iat_type, "iat_type", Reason::invalid, "Issued At claim (iat) must be an integer."},
     {Error::iat_future, "iat_future", Reason::invalid, "The token is not yet valid (iat)"},
     {Error::nbf_type, "nbf_type", Reason::invalid, "Not Before claim (nbf) must be an integer."},
     {Error::nbf_future, "nbf_future", Reason::invalid, "The token is not yet valid (nbf)"},
     {Error::exp_type, "exp_type", Reason::invalid, "Expiration Time claim (exp) must be an integer."},
     {Error::expired, "expired", Reason::expired, "Token has expired"},
+    {Error::too_old, "too_old", Reason::expired, "Token is too old"},
     {Error::iss_missing, "iss_missing", Reason::invalid, "Token is missing the \"iss\" claim"},
     {Error::iss_type, "iss_type", Reason::invalid, "Payload Issuer (iss) must be a string"},
     {Error::iss_mismatch, "iss_mismatch", Reason::invalid, "Invalid issuer"},
@@ -46,6 +55,8 @@ constexpr Row rows[] = {
     {Error::sub_type, "sub_type", Reason::invalid, "Subject must be a string"},
     {Error::jti_type, "jti_type", Reason::invalid, "JWT ID must be a string"},
     {Error::type_type, "type_type", Reason::invalid, "Token type must be a string"},
+    {Error::client_id_type, "client_id_type", Reason::invalid, "Client ID (client_id) must be a string"},
+    {Error::typ_mismatch, "typ_mismatch", Reason::invalid, "Invalid type (typ)"},
     {Error::claim_missing, "claim_missing", Reason::invalid, "Missing claim: sub", "sub"},
     {Error::csrf_mismatch, "csrf_mismatch", Reason::missing, "CSRF double submit tokens do not match"},
     {Error::refresh_token_required, "refresh_token_required", Reason::invalid, "Only refresh tokens are allowed"},
@@ -72,6 +83,7 @@ TEST(Reason, HasAWord) {
     EXPECT_EQ(word(Reason::expired), "expired");
     EXPECT_EQ(word(Reason::not_fresh), "not_fresh");
     EXPECT_EQ(word(Reason::revoked), "revoked");
+    EXPECT_EQ(word(Reason::condition_failed), "condition_failed");
     EXPECT_EQ(word(Reason::verification_failed), "verification_failed");
     EXPECT_EQ(word(Reason::user_lookup_failed), "user_lookup_failed");
     EXPECT_EQ(word(Reason::unavailable), "unavailable");

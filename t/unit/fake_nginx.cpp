@@ -143,6 +143,10 @@ std::optional<ngx_str_t> request_variable(ngx_http_request_t* r, std::string_vie
     return found == FakeRequest::of(r).variables.end() ? std::nullopt : std::optional(str(found->second));
 }
 
+bool request_is_json(ngx_http_request_t* r) noexcept {
+    return FakeRequest::of(r).is_json;
+}
+
 ServiceResult request_body(ngx_http_request_t* r) noexcept {
     return {true, str(FakeRequest::of(r).body)};
 }

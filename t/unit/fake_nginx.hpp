@@ -24,6 +24,7 @@ public:
     std::map<std::string, std::string> headers;
     std::map<std::string, std::string> variables;
     std::string body;
+    bool is_json = true;  // its Content-Type
     std::string payload = "null";
     std::string header = "null";
     std::string identity = "null";

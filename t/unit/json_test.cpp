@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <limits>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -273,6 +275,24 @@ TEST(Document, StandsApartFromOthersOfItsParser) {
     ASSERT_TRUE(moved.parse("3", second));
     EXPECT_EQ(first.root().string(), "first");
     EXPECT_EQ(second.root().integer(), 3);
+}
+
+TEST(Document, PacksCopiesOfExactlyTheirSize) {
+    Parser parser;
+    Document document;
+    EXPECT_EQ(document.packed_size(), 0U);
+    EXPECT_EQ(document.pack_into(nullptr).type(), Type::null);
+    for (const auto& [text, compact] : accepted) {
+        ASSERT_TRUE(parser.parse(text, document));
+        // Of the heap, and exact, so that a sanitizer sees each byte read or written beyond it.
+        const std::unique_ptr<std::byte[]> memory(new std::byte[document.packed_size()]);
+        const Value packed = document.pack_into(memory.get());
+        ASSERT_TRUE(parser.parse(R"({"other":["text"]})", document));
+        EXPECT_EQ(packed.text(), compact);
+        EXPECT_EQ(document.packed_size() % alignof(void*), 0U);
+    }
+    EXPECT_FALSE(parser.parse("[", document));
+    EXPECT_EQ(document.packed_size(), 0U);
 }
 
 TEST(AppendNumber, WritesWhatReadsBackTheSame) {

@@ -231,9 +231,26 @@ TEST(KeyOkp, PrivateHalfMustMatch) {
     EXPECT_TRUE(mentions(key_of_jwk(with_member(rfc8037_a1_key, "d", json_base64url(d))), "does not match"));
 }
 
-TEST(KeyOkp, ForEncryptionIsRefused) {
-    EXPECT_TRUE(mentions(key_of_jwk(rfc8037_a6_key), "X25519"));
-    EXPECT_TRUE(mentions(key_of_jwk(rfc8037_a7_key), "X448"));
+TEST(KeyOkp, ForAgreementVerifiesNothing) {
+    for (const std::string_view jwk : {rfc8037_a6_key, rfc8037_a7_key}) {
+        const auto key = key_of_jwk(jwk).value();
+        EXPECT_TRUE(key->verifies().empty());
+        EXPECT_EQ(key->encrypts(), ecdh_managements);
+        EXPECT_TRUE(key->decrypts().empty());
+        EXPECT_TRUE(mentions(key_of_jwk(with_member(jwk, "use", R"("sig")")), "for encryption alone"));
+        EXPECT_FALSE(key_of_jwk(with_member(jwk, "alg", R"("EdDSA")")));
+    }
+}
+
+// RFC 7748 §6.1: the secret with them is zero, whoever makes it.
+TEST(KeyOkp, ForAgreementIsOfLargeOrder) {
+    const std::string low_order_8 = bytes_of_hex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800");
+    for (const std::string& x : {std::string(32, '\0'), '\1' + std::string(31, '\0'), low_order_8}) {
+        EXPECT_TRUE(mentions(key_of_jwk(okp_jwk("X25519", x)), "small order"));
+    }
+    for (const std::string& x : {std::string(56, '\0'), '\1' + std::string(55, '\0')}) {
+        EXPECT_TRUE(mentions(key_of_jwk(okp_jwk("X448", x)), "small order"));
+    }
 }
 
 }  // namespace

@@ -70,11 +70,11 @@ TEST(KeySet, OfElevenBrokenKeysAndAGoodOneIsTheGoodOne) {
                                            R"({"kty":"unknown","kid":"u"})",
                                            "1",
                                            "null",
-                                           with_member(rfc7515_a3_public_key, "use", R"("enc")"),
+                                           with_member(rfc7515_a3_public_key, "use", R"("both")"),
                                            with_member(rfc7515_a3_public_key, "kid", "7"),
                                            with_member(rfc7515_a2_public_key, "e", R"("AQ")"),
                                            with_kid(rfc8037_a2_key, "good"),
-                                           std::string(rfc8037_a6_key),
+                                           with_member(rfc8037_a6_key, "use", R"("sig")"),
                                            with_member(rfc7515_a3_public_key, "crv", R"("P-384")"),
                                            with_member(rfc7515_a1_key, "k", R"("AAAA")"),
                                        }),
@@ -95,7 +95,10 @@ TEST(KeySet, LeavesSecretsOutBesidePublicKeys) {
     ASSERT_EQ(complaints.size(), 1U);
     EXPECT_NE(complaints[0].find("secret beside public keys"), std::string::npos);
     // Even where the public key is of no use: the set was made to be published.
-    EXPECT_FALSE(KeySet::from_text(set_text({secret, std::string(rfc8037_a6_key)})));
+    EXPECT_FALSE(KeySet::from_text(set_text({secret, with_member(rfc8037_a6_key, "use", R"("sig")")})));
+    // Or for encryption alone.
+    EXPECT_EQ(descriptions(KeySet::from_text(set_text({secret, std::string(rfc8037_a6_key)})).value()),
+              Texts{"X25519 public key"});
 
     complaints.clear();
     EXPECT_EQ(KeySet::from_text(set_text({secret, other_secret}), &complaints).value().keys().size(), 2U);
@@ -110,6 +113,10 @@ TEST(KeySet, WithOneKidTwiceIsRefused) {
     EXPECT_FALSE(KeySet::from_text(set_text({a, a})));
     EXPECT_FALSE(KeySet::from_text(set_text({a, with_kid(with_member(rfc7515_a3_public_key, "x", "1"), "a")})));
     EXPECT_TRUE(KeySet::from_text(set_text({a, with_kid(with_member(rfc7515_a3_public_key, "use", R"("enc")"), "a")})));
+    const std::string for_encryption = with_kid(with_member(rfc7515_a3_public_key, "use", R"("enc")"), "a");
+    EXPECT_FALSE(KeySet::from_text(set_text({for_encryption, for_encryption})));
+    EXPECT_FALSE(KeySet::from_text(
+        set_text({for_encryption, with_kid(with_member(rfc8037_a6_key, "alg", R"("ECDH-ES")"), "a")})));
     // Keys without one do not share it.
     EXPECT_TRUE(KeySet::from_text(set_text({std::string(rfc8037_a2_key), std::string(rfc7515_a3_public_key)})));
 }

@@ -47,6 +47,18 @@ TEST_F(LuaJsonTest, BodiesThatAreNoJson) {
     EXPECT_EQ(handled("return request:json()"), "200 application/json " + request_.body);
 }
 
+TEST_F(LuaJsonTest, BodiesOfAnotherType) {
+    request_.body = "[1]";
+    request_.is_json = false;
+    const char* const refused = "200 text/plain; charset=utf-8 nil the Content-Type is not application/json";
+    EXPECT_EQ(handled("local j, why = request:json() return tostring(j) .. ' ' .. why"), refused);
+    EXPECT_EQ(handled("local j, why = request:json({}) return tostring(j) .. ' ' .. why"), refused);
+    EXPECT_EQ(handled("return request:json({ force = true })"), "200 application/json [1]");
+    request_.is_json = true;
+    EXPECT_EQ(handled("return request:json({ force = false })"), "200 application/json [1]");
+    EXPECT_THAT(handled("return tostring(pcall(request.json, request, true))"), testing::HasSubstr("false"));
+}
+
 struct Refused {
     const char* value;
     const char* why;

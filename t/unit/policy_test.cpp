@@ -66,6 +66,68 @@ TEST_F(PolicyTest, BoundsTimes) {
     EXPECT_EQ(claims(with(R"("exp":1700000000.5)"), {}, {}, now + 500ms), "expired");
 }
 
+TEST_F(PolicyTest, BoundsTheAge) {
+    const Policy policy{.max_age = 300s};
+    for (const auto& [members, word] : {
+             Row{R"("iat":1700000000)", "ok"},
+             Row{R"("iat":1699999700)", "ok"},
+             Row{R"("iat":1699999699.999)", "too_old"},
+             Row{R"("iat":-1e300)", "too_old"},
+             Row{R"("iat":0)", "too_old"},
+             Row{R"("iat":1700000001)", "iat_future"},
+             Row{R"("iat":"1700000000")", "iat_type"},
+             Row{R"("iat":null)", "iat_type"},
+             Row{"", "claim_missing"},
+             Row{R"("exp":1)", "claim_missing"},
+             Row{R"("exp":1,"iat":0)", "expired"},
+         }) {
+        EXPECT_EQ(claims(with(members), policy), word) << members;
+    }
+    const Policy lenient{.leeway = 60s, .max_age = 300s};
+    EXPECT_EQ(claims(with(R"("iat":1699999640)"), lenient), "ok");
+    EXPECT_EQ(claims(with(R"("iat":1699999639)"), lenient), "too_old");
+}
+
+TEST_F(PolicyTest, KnowsAccessTokensByRfc9068) {
+    const auto check = [this](std::string_view header, std::string_view text) {
+        json::Document document;
+        const auto parsed = parser_.parse_object(header, document);
+        const auto refused = check_profile(parsed.value(), payload(text), Profile::rfc9068);
+        return refused ? std::string(word(refused->error)) : "ok";
+    };
+    constexpr std::string_view all =
+        R"({"iss":"i","exp":1,"aud":"a","sub":"s","client_id":"c","iat":1,"jti":"j","type":"access"})";
+    for (const auto& [header, word] : {
+             Row{R"({"typ":"at+jwt"})", "ok"},
+             Row{R"({"typ":"AT+JWT"})", "ok"},
+             Row{R"({"typ":"application/at+jwt"})", "ok"},
+             Row{R"({"typ":"Application/At+Jwt"})", "ok"},
+             Row{R"({"typ":"JWT"})", "typ_mismatch"},
+             Row{R"({"typ":"at+jwt "})", "typ_mismatch"},
+             Row{R"({"typ":"jwt+at"})", "typ_mismatch"},
+             Row{R"({"typ":"text/at+jwt"})", "typ_mismatch"},
+             Row{R"({"typ":"application/application/at+jwt"})", "typ_mismatch"},
+             Row{R"({"typ":""})", "typ_mismatch"},
+             Row{R"({"typ":["at+jwt"]})", "typ_mismatch"},
+             Row{R"({"typ":null})", "typ_mismatch"},
+             Row{R"({"TYP":"at+jwt"})", "typ_mismatch"},
+             Row{"{}", "typ_mismatch"},
+         }) {
+        EXPECT_EQ(check(header, all), word) << header;
+    }
+    constexpr std::string_view header = R"({"typ":"at+jwt"})";
+    for (const std::string_view claim : {"iss", "exp", "aud", "sub", "client_id", "iat", "jti"}) {
+        std::string without(all);
+        without.replace(without.find(claim), claim.size(), "xx");
+        EXPECT_EQ(check(header, without), "claim_missing") << claim;
+    }
+    std::string number(all);
+    number.replace(number.find(R"("c")"), 3, "1");
+    EXPECT_EQ(check(header, number), "client_id_type");
+    EXPECT_EQ(check(header, R"({"iss":"i","exp":1,"aud":"a","sub":1,"client_id":"c","iat":1,"jti":"j"})"), "sub_type");
+    EXPECT_FALSE(check_profile(payload("{}"), payload("{}"), Profile::none));
+}
+
 TEST_F(PolicyTest, AppliesLeewayBothWays) {
     const Policy policy{.leeway = 60s};
     for (const auto& [members, word] : {

@@ -7,11 +7,12 @@
 
 #include "base64url.hpp"
 #include "json.hpp"
+#include "jwe.hpp"
 #include "key.hpp"
 #include "signature.hpp"
 
 // Public vectors, one JSON object a line: {"jwk", "token", "result"} or {"jwk", "alg", "input", "signature", "result"}.
-// Signatures alone are judged: no payload of theirs is a JSON object.
+// Signatures and encryption alone are judged: no payload of theirs is a JSON object.
 namespace jwt {
 namespace {
 
@@ -58,10 +59,24 @@ bool token_is_valid(const KeySet& keys, std::string_view token) {
            some_key_matches(keys, *alg, kid, token.substr(0, second), *signature);
 }
 
+// Compressed contents are the command's to show: here they are what was encrypted.
+bool decrypts_to(const KeySet& keys, std::string_view token, std::string_view plaintext) {
+    json::Parser parser;
+    auto parsed = jwe::parse(token, parser, jwe::Zip::kept);
+    if (!parsed) {
+        return false;
+    }
+    const auto decrypted = jwe::decrypt(*std::move(parsed), keys);
+    return decrypted && (decrypted->header().member("zip") || base64url::encode(decrypted->plaintext()) == plaintext);
+}
+
 bool vector_is_valid(json::Value vector) {
     const auto keys = KeySet::from_json(*vector.member("jwk"));
     if (!keys) {
         return false;
+    }
+    if (vector.member("plaintext")) {
+        return decrypts_to(*keys, text_member(vector, "token").value(), text_member(vector, "plaintext").value_or(""));
     }
     if (const auto token = text_member(vector, "token")) {
         return token_is_valid(*keys, *token);
@@ -97,7 +112,7 @@ TEST_P(Vectors, AreJudgedAsTheirLabelSays) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, Vectors,
-                         testing::Values("jwk", "jws", "hmac_sha256", "ecdsa_secp256r1_sha256_p1363",
+                         testing::Values("jwk", "jws", "jwe", "hmac_sha256", "ecdsa_secp256r1_sha256_p1363",
                                          "rsa_signature_2048_sha256", "rsa_signature_2048_sha384",
                                          "rsa_signature_2048_sha512"));
 

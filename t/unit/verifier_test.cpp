@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -29,7 +30,12 @@ static_assert(!std::is_convertible_v<AuthenticToken, VerifiedToken>);
 static_assert(std::is_nothrow_move_constructible_v<UnverifiedToken>);
 static_assert(std::is_nothrow_move_constructible_v<AuthenticToken>);
 static_assert(std::is_nothrow_move_constructible_v<VerifiedToken>);
+static_assert(!std::is_copy_constructible_v<UnverifiedToken>);
 static_assert(!std::is_copy_constructible_v<VerifiedToken>);
+static_assert(!std::is_constructible_v<UnverifiedToken, TokenParts>);
+static_assert(!std::is_constructible_v<AuthenticToken, TokenParts>);
+static_assert(!std::is_constructible_v<AuthenticToken, TokenParts, Algorithm>);
+static_assert(!std::is_constructible_v<VerifiedToken, TokenParts>);
 
 using namespace std::chrono_literals;
 
@@ -104,6 +110,31 @@ TEST(Verifier, AcceptsAToken) {
     EXPECT_EQ(moved.header().text(), R"({"alg":"HS256","typ":"JWT","kid":"k"})");
     EXPECT_EQ(moved.payload().text(), plain_payload);
     EXPECT_EQ(moved.authentic().algorithm(), Algorithm::hs256);
+}
+
+TEST(Verifier, SharesAnAuthenticTokenAmongItsCopies) {
+    auto verifier = std::make_unique<Verifier>();
+    const std::string text = token_of(plain_header, R"({"sub":"alice","list":[1,-2,3.5,"\u0061",{"a":null}],"e":""})");
+    auto authentic = Verifier::authenticate(*verifier->parse(text, "wrapped"), key_set(), hmacs);
+    ASSERT_TRUE(authentic);
+    std::optional<AuthenticToken> first = *authentic;
+    AuthenticToken second = *std::move(authentic);
+    ASSERT_TRUE(verifier->parse(token_of(R"({"alg":"HS512"})", R"({"sub":"mallory","list":[]})")));
+    verifier.reset();
+    EXPECT_EQ(first->text().data(), second.text().data());
+    first.reset();
+    EXPECT_EQ(second.payload().text(), R"({"sub":"alice","list":[1,-2,3.5,"a",{"a":null}],"e":""})");
+    EXPECT_EQ(second.header().text(), plain_header);
+    EXPECT_EQ(second.text(), text);
+    EXPECT_EQ(second.presented(), "wrapped");
+    EXPECT_EQ(second.signing_input(), text.substr(0, text.rfind('.')));
+    EXPECT_LT(second.size(), 1000U);
+
+    // It may go the way again, and is no more than its text then.
+    UnverifiedToken again = second.unverified();
+    EXPECT_EQ(again.presented(), "wrapped");
+    EXPECT_FALSE(Verifier::authenticate(std::move(again), {}, hmacs));
+    EXPECT_TRUE(Verifier::authenticate(second.unverified(), key_set(), hmacs));
 }
 
 TEST(Verifier, RefusesEveryFlippedByteAndEveryCut) {
@@ -429,6 +460,32 @@ TEST(Verifier, AppliesDemands) {
     EXPECT_EQ(verified(R"({"sub":"a"})", {.use = TokenUse::refresh}), "refresh_token_required");
     EXPECT_EQ(verified(R"({"sub":"a","csrf":"c"})", {.csrf = "c"}), "ok");
     EXPECT_EQ(verified(R"({"sub":"a","csrf":"c"})", {.csrf = "d"}), "csrf_mismatch");
+}
+
+TEST(Verifier, ChecksAgainAsTimesPass) {
+    Verifier verifier;
+    const auto verified_for = [&](std::string_view payload, const Demand& demand) {
+        auto token = verifier.parse(token_of(plain_header, payload));
+        return *Verifier::verify(*Verifier::authenticate(*std::move(token), key_set(), hmacs), {}, demand, now);
+    };
+    const auto again = [](const VerifiedToken& token, const Policy& policy, const Demand& demand, Time time) {
+        const auto refused = Verifier::check_again(token, policy, demand, time);
+        return refused ? std::string(word(refused->error)) : "ok";
+    };
+    const VerifiedToken token = verified_for(plain_payload, {});
+    Policy lenient;
+    lenient.leeway = 5s;
+    EXPECT_EQ(again(token, {}, {}, now), "ok");
+    EXPECT_EQ(again(token, {}, {}, now + 999ms), "ok");
+    EXPECT_EQ(again(token, {}, {}, now + 1s), "expired");
+    EXPECT_EQ(again(token, lenient, {}, now + 1s), "ok");
+    EXPECT_EQ(again(token, lenient, {}, now + 6s), "expired");
+
+    const Demand fresh{.fresh = true};
+    const VerifiedToken fresh_token = verified_for(R"({"sub":"alice","nbf":1700000000,"fresh":1700000001})", fresh);
+    EXPECT_EQ(again(fresh_token, {}, fresh, now + 1s), "ok");
+    EXPECT_EQ(again(fresh_token, {}, fresh, now + 2s), "not_fresh");
+    EXPECT_EQ(again(fresh_token, {}, fresh, now - 1s), "nbf_future");
 }
 
 }  // namespace

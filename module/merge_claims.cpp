@@ -1,0 +1,92 @@
+#include "conditions.hpp"
+#include "directives.hpp"
+#include "guard.hpp"
+#include "merge.hpp"
+
+// How conditions on claims and the profile are inherited, and where they contradict what stands around them.
+
+namespace ngx {
+
+namespace {
+
+bool judges(const LocationConfig& config) noexcept {
+    return config.required != nullptr && config.required->on;
+}
+
+/// What a server says is for its locations, which may say what it lacks.
+bool is_location(ngx_conf_t* cf) noexcept {
+    const auto* core =
+        static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+    return core->name.len != 0;
+}
+
+/// A location adds conditions to those around it: one that is forgotten refuses, and does not let in.
+void add_outer(Conditions& conditions, const Conditions& outer) {
+    std::vector<const ConditionRule*> rules;
+    for (const ConditionRule* rule : outer.rules) {
+        const bool dropped = rule->part == ConditionRule::Part::header ? conditions.without_outer_headers
+                                                                       : conditions.without_outer_claims;
+        if (!dropped) {
+            rules.push_back(rule);
+        }
+    }
+    conditions.rules.insert(conditions.rules.begin(), rules.begin(), rules.end());
+}
+
+char* merge_conditions(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
+    const bool own = conf.conditions != nullptr && !conf.conditions->rules.empty();
+    if (conf.conditions == nullptr) {
+        conf.conditions = prev.conditions;
+    } else if (prev.conditions != nullptr) {
+        add_outer(*conf.conditions, *prev.conditions);
+    }
+    const bool any = conf.conditions != nullptr && !conf.conditions->rules.empty();
+    if (!any || judges(conf) || !is_location(cf) || (conf.required != nullptr && !own)) {
+        return NGX_CONF_OK;
+    }
+    return config_error(cf, conf.conditions->origin,
+                        "jwt_require_claim and jwt_require_header ask nothing of a request without jwt_required: write "
+                        "it here or around, or \"jwt_required off\" in the locations that are open to all");
+}
+
+char* check_profile(ngx_conf_t* cf, const LocationConfig& config) {
+    if (config.profile == static_cast<ngx_uint_t>(jwt::Profile::none) || !judges(config)) {
+        return NGX_CONF_OK;
+    }
+    const auto problem = [&](std::string_view sentence) { return config_error(cf, *config.profile_origin, sentence); };
+    const auto is_empty = [](const ngx_array_t* list) { return list == nullptr || list->nelts == 0; };
+    if (is_empty(config.decode_issuer)) {
+        return problem("jwt_profile rfc9068 takes tokens of known issuers alone: write jwt_decode_issuer");
+    }
+    if (is_empty(config.decode_audience)) {
+        return problem("jwt_profile rfc9068 takes tokens made for this API alone: write jwt_decode_audience");
+    }
+    if (config.required->use == jwt::TokenUse::refresh) {
+        return problem(
+            "jwt_profile rfc9068 takes access tokens, and jwt_required asks for refresh tokens: write \"off\"");
+    }
+    if (config.cookie_refresh != 0) {
+        return problem(
+            "jwt_profile rfc9068 refuses the tokens that jwt_cookie_refresh makes: write \"off\" for one of them");
+    }
+    return NGX_CONF_OK;
+}
+
+}  // namespace
+
+char* merge_claims(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
+    if (conf.max_age == NGX_CONF_UNSET) {
+        conf.max_age = prev.max_age == NGX_CONF_UNSET ? 0 : prev.max_age;
+    }
+    if (conf.profile == NGX_CONF_UNSET_UINT) {
+        const bool unset = prev.profile == NGX_CONF_UNSET_UINT;
+        conf.profile = unset ? static_cast<ngx_uint_t>(jwt::Profile::none) : prev.profile;
+        conf.profile_origin = prev.profile_origin;
+    }
+    if (merge_conditions(cf, conf, prev) != NGX_CONF_OK) {
+        return failed();
+    }
+    return check_profile(cf, conf);
+}
+
+}  // namespace ngx
