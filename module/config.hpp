@@ -108,7 +108,18 @@ struct Staleness {
 };
 
 /// What makes the content of a location, where it is one of ours: a directive each.
-enum class Content : std::uint8_t { none, handler, status, logout, refresh, revoke, introspect, revocations, jwks, discovery };
+enum class Content : std::uint8_t {
+    none,
+    handler,
+    status,
+    logout,
+    refresh,
+    revoke,
+    introspect,
+    revocations,
+    jwks,
+    discovery
+};
 
 /// http{} alone.
 struct MainConfig {
