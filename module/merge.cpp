@@ -370,7 +370,8 @@ char* merge_keys(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& pre
     return NGX_CONF_OK;
 }
 
-/// Whether a token that the location signs is one that it takes.
+}  // namespace
+
 bool takes_own_tokens(const LocationConfig& config) {
     jwt::TokenRequest sample;
     sample.identity = "\"\"";
@@ -379,6 +380,8 @@ bool takes_own_tokens(const LocationConfig& config) {
     auto parsed = verifier.parse(token ? std::string_view(*token) : std::string_view());
     return parsed && jwt::Verifier::authenticate(std::move(*parsed), config.keys->verifying, *config.decode_algorithms);
 }
+
+namespace {
 
 /// Why no session slides in a location, in that its tokens are not those that are renewed; nothing where it may.
 std::string_view idle_cookie_refresh(const LocationConfig& config) {

@@ -15,6 +15,9 @@ char* check_profile(ngx_conf_t* cf, const LocationConfig& config);
 /// jwt_accept, jwt_decryption_key, jwt_encrypt. After jwt_required.
 char* merge_encryption(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev);
 
+/// Whether a token that the location signs is one that its keys verify. It has a signing key.
+[[nodiscard]] bool takes_own_tokens(const LocationConfig& config);
+
 /// Whether a location takes tokens of the form that it issues, and can decrypt them.
 [[nodiscard]] bool takes_own_form(const LocationConfig& config);
 

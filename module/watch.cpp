@@ -90,7 +90,8 @@ Watches::~Watches() {
 
 void Watches::watch(ngx_http_request_t* r, const RequestState& state) {
     const LocationConfig* config = state.let_in_by();
-    if (config == nullptr || config->close_on_expiry == 0) {
+    // An open location behind a redirect shows the token too: it was watched where it was judged.
+    if (config == nullptr || config != &location_config(r) || config->close_on_expiry == 0) {
         return;
     }
     const auto exp = state.accepted()->payload().member("exp");
@@ -134,7 +135,8 @@ void Watches::look() {
         ngx_queue_insert_tail(&entries_, first);
         ngx_http_request_t* r = entry.main;
         const bool expired = time >= entry.ends_at;
-        if (r->done || (!expired && !is_revoked(entry))) {  // of what is done, the last bytes are on their way
+        // Of what is done, the last bytes are on their way; what closes has ended by another of its tokens.
+        if (r->done || r->connection->close || (!expired && !is_revoked(entry))) {
             continue;
         }
         entry.forget();
