@@ -124,6 +124,13 @@ public:
     [[nodiscard]] static tl::expected<KeySet, KeyError> from_json(json::Value jwk_or_set,
                                                                   std::vector<std::string>* complaints = nullptr);
 
+    /// What a provider publishes: a JWK Set and nothing else (RFC 7517 §5), of at most max_published_keys. Keys that
+    /// cannot be used are left out as by from_text. A set with a secret or a private member anywhere is refused as a
+    /// whole: who publishes those has lost them.
+    [[nodiscard]] static tl::expected<KeySet, KeyError> from_published(std::string_view text,
+                                                                       std::vector<std::string>* complaints = nullptr);
+    static constexpr std::size_t max_published_keys = 1000;
+
     void add(std::shared_ptr<const Key> key) { keys_.push_back(std::move(key)); }
     [[nodiscard]] const std::vector<std::shared_ptr<const Key>>& keys() const noexcept { return keys_; }
     [[nodiscard]] bool empty() const noexcept { return keys_.empty(); }
@@ -144,6 +151,8 @@ public:
     /// The first key that encrypts that way, or null.
     [[nodiscard]] std::shared_ptr<const Key> encrypter(KeyManagement management,
                                                        ContentEncryption encryption) const noexcept;
+    /// Whether some key has this kid.
+    [[nodiscard]] bool names(std::string_view kid) const noexcept;
 
     /// The first key that signs with `algorithm`, or null.
     [[nodiscard]] std::shared_ptr<const Key> signer(Algorithm algorithm) const noexcept;

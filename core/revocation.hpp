@@ -193,7 +193,8 @@ public:
     Store(const Store&) = delete;
     Store& operator=(const Store&) = delete;
 
-    /// One read transaction, about a microsecond; allocates nothing.
+    /// One read transaction, about a microsecond; allocates nothing. Where another process made the map larger, or a
+    /// write found the disk broken, it opens the store anew: call it now and then also without a fingerprint.
     [[nodiscard]] Verdict check(const Fingerprint& fingerprint) noexcept;
 
     /// Makes all changes in one transaction, or none. One Outcome for each.
@@ -231,8 +232,9 @@ public:
     /// Forgets those up to and including `sequence`.
     [[nodiscard]] StoreResult<void> drop_outbox(std::uint64_t sequence);
 
+    struct State;  // what revocation_lmdb*.cpp work with
+
 private:
-    struct State;
     explicit Store(std::unique_ptr<State> state) noexcept;
     std::unique_ptr<State> state_;
 };

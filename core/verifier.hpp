@@ -39,7 +39,8 @@ public:
     [[nodiscard]] tl::expected<AuthenticToken, Refusal> authenticate_encrypted(const jwe::DecryptedToken& token);
 
     /// Checks the signature with the keys that serve the token's algorithm, which must be in `allowed`. Nothing reaches
-    /// cryptography unless some key serves that algorithm.
+    /// cryptography unless some key serves that algorithm. A token that is refused stays as it was: other keys may be
+    /// tried.
     [[nodiscard]] static tl::expected<AuthenticToken, Refusal> authenticate(UnverifiedToken&& token, const KeySet& keys,
                                                                             AlgorithmSet allowed);
 

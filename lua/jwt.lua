@@ -365,6 +365,102 @@ function jwt.fetch(uri, options)
   return setmetatable({ status = status, body = text, headers = setmetatable(headers, any_case) }, response)
 end
 
+local function time_option(value)
+  if type(value) ~= "number" or value ~= value or value < 0 then return "a time in seconds since 1970" end
+end
+
+local function true_option(value)
+  if value ~= true then return "true" end
+end
+
+-- What revokes more than one token, and where its name stands.
+local kinds = {
+  { name = "subject", kind = "subject" },
+  { name = "family", kind = "family" },
+  { name = "kid", kind = "key" },
+  { name = "all", kind = "all" },
+}
+
+local target_options = {
+  subject = text_option,
+  family = text_option,
+  kid = text_option,
+  all = true_option,
+  before = time_option,
+  issuer = text_option,
+  exp = time_option,
+}
+
+-- One token, as its claims are, or as much of them as tells it from others.
+local function token_target(caller, claims)
+  local target = { kind = "token", name = check_text(claims.jti, caller .. ": jti") }
+  for option, names in next, { exp = { "exp" }, issuer = { "issuer", "iss" } } do
+    for _, name in ipairs(names) do
+      local value = present(claims[name])
+      local wanted = value ~= nil and target_options[option](value)
+      if wanted then fail(format("%s: %s is %s: give %s", caller, name, described(value), wanted)) end
+      if value ~= nil then target[option] = value end
+    end
+  end
+  if target.name == "" then fail(caller .. ": jti is empty: give the text of the token") end
+  return target
+end
+
+local function rule_target(caller, options)
+  options = checked_options(caller, options, target_options)
+  local target
+  for _, known in ipairs(kinds) do
+    local name = options[known.name]
+    if name ~= nil and target then
+      fail(format("%s: %s stands beside another: give one of jti, subject, family, kid and all", caller, known.name))
+    elseif name ~= nil then
+      target = { kind = known.kind, name = name ~= true and name or "", before = options.before }
+    end
+  end
+  if not target then
+    fail(caller .. ": the table names nothing: give one of jti, subject, family, kid and all, or the text of a token")
+  end
+  target.issuer, target.exp = options.issuer, options.exp
+  return target
+end
+
+local function revocation_target(caller, what)
+  if what == nil or what == null then return { current = true } end
+  if type(what) == "string" then
+    local payload, header = decode(caller, what, { allow_expired = true })
+    return { text = what, payload = payload, kid = header.kid }
+  end
+  if type(what) ~= "table" then
+    fail(format("%s: the argument is %s: give the text of a token or a table", caller, described(what)))
+  end
+  if present(what.jti) ~= nil then return token_target(caller, what) end
+  return rule_target(caller, what)
+end
+
+local function checked(result, why)
+  if result == nil then fail(why) end
+  return result
+end
+
+-- Revokes the token of this request, a token by its text or claims, or all that a table names. True where that was not
+-- revoked before. Comes back once it is on disk.
+function jwt.revoke(what)
+  local target = revocation_target("revoke", what)
+  target["do"] = "revoke"
+  return checked(native.revoke(target, "revoke"))
+end
+
+-- Takes it back. True where it was revoked.
+function jwt.unrevoke(what)
+  local target = revocation_target("unrevoke", what)
+  target["do"] = "unrevoke"
+  return checked(native.revoke(target, "unrevoke"))
+end
+
+function jwt.is_revoked(what)
+  return checked(native.is_revoked(revocation_target("is_revoked", what)))
+end
+
 function jwt.log(level, text)
   check_text(level, "log: the level")
   check_text(text, "log: the text")

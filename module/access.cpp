@@ -6,6 +6,7 @@
 #include "fetch.hpp"
 #include "guard.hpp"
 #include "judgement.hpp"
+#include "key_fetch.hpp"
 #include "request_state.hpp"
 #include "text.hpp"
 #include "token_source.hpp"
@@ -125,7 +126,7 @@ ngx_int_t answer_denial(ngx_http_request_t* r, RequestState& state) {
             return NGX_AGAIN;
         }
         forget_cookies(r);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return status_of(custom->error());
     }
     Answer answer = custom ? std::move(**custom) : default_answer(r, denial);
     if (r != r->main) {
@@ -212,7 +213,7 @@ ngx_int_t judge_found(ngx_http_request_t* r, RequestState& state) {
     }
     state.refuse(r, jwt::Reason::error, "Token cannot be verified");
     forget_cookies(r);
-    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    return std::get<Failed>(judgement).status;
 }
 
 ngx_int_t run(ngx_http_request_t* r) {
@@ -330,7 +331,7 @@ ngx_int_t settle_request(ngx_http_request_t* r) noexcept {
 }
 
 ngx_int_t judge_subrequest(ngx_http_request_t* r) noexcept {
-    if (r == r->main || is_fetch(r)) {
+    if (r == r->main || is_fetch(r) || is_key_fetch(r)) {
         return NGX_DECLINED;
     }
     const ngx_int_t rc = guarded_step(r, run);

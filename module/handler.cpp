@@ -23,7 +23,7 @@ std::optional<ngx_int_t> answer_by_handler(ngx_http_request_t* r) {
     }
     if (!answer) {
         forget_cookies(r);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return status_of(answer.error());
     }
     return send_answer(r, *answer);
 }

@@ -11,6 +11,7 @@
 #include "../core/token.hpp"
 #include "config.hpp"
 #include "decryption.hpp"
+#include "key_source.hpp"
 #include "request_state.hpp"
 #include "token_source.hpp"
 
@@ -22,8 +23,10 @@ struct Accepted {
     std::optional<std::string> user;  // JSON text of what user_lookup returned
 };
 
-/// A hook failed: the request is answered with 500.
-struct Failed {};
+/// A hook failed: the request is answered with this.
+struct Failed {
+    ngx_int_t status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+};
 
 /// A hook waits: to be judged on when nginx runs the request again.
 struct Waiting {};
@@ -32,16 +35,17 @@ using Judgement = std::variant<Accepted, Denied, Failed, Waiting>;
 
 /// A token on its way, kept while a hook waits.
 struct Judging {
-    enum class Step : std::uint8_t { token_in_blocklist, token_verification, user_lookup };
+    enum class Step : std::uint8_t { revocation_store, token_in_blocklist, token_verification, user_lookup };
 
     const LocationConfig* config;            // whose rules these are
     FoundToken found;                        // empty where none was found
     std::unique_ptr<Decryption> decryption;  // that a thread makes
     std::variant<std::monostate, jwt::UnverifiedToken, jwt::AuthenticToken, Accepted> token;
     jwt::Time verified_at{};
-    Step step = Step::token_in_blocklist;  // of the hooks that are asked about an accepted token
-    std::optional<Denied> denied;          // what its answer hook is told
+    Step step = Step::revocation_store;  // of those that are asked about an accepted token: each once
+    std::optional<Denied> denied;        // what its answer hook is told
     LuaRun run;
+    KeyWait key_wait;
 };
 
 /// Takes a token the whole way: parse, decrypt, key, signature, claims, type, freshness, revocation,

@@ -153,6 +153,8 @@ constexpr luaL_Reg functions[] = {
     {"unset_cookies", unset_token_cookies},
     {"log", log_text},
     {"fetch", fetch},
+    {"revoke", revoke},
+    {"is_revoked", is_revoked},
     {"is_call_thread", is_call_thread},
     {"encode_json", encode_json},
     {"decode_json", decode_json},

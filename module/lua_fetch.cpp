@@ -50,16 +50,23 @@ int push_response(lua_State* lua, const FetchedResponse& response) {
     return 3;
 }
 
-int fetch(lua_State* lua) {
-    ngx_http_request_t* r = current_request(lua);
+LuaCall& call_that_waits(lua_State* lua, const char* function) {
     LuaCall& call = *LuaState::of(lua).call;
     if (lua != call.thread) {
-        raise_at_author(lua,
-                        "fetch cannot wait in a coroutine: call it outside of coroutine.create and coroutine.wrap");
+        lua_pushfstring(lua, "%s cannot wait in a coroutine: call it outside of coroutine.create and coroutine.wrap",
+                        function);
+        raise_at_author(lua, text_at(lua, -1));
     }
     if (lua_isyieldable(lua) == 0) {
-        raise_at_author(lua, "fetch cannot wait here, in a function that table.sort or the like calls");
+        lua_pushfstring(lua, "%s cannot wait here, in a function that table.sort or the like calls", function);
+        raise_at_author(lua, text_at(lua, -1));
     }
+    return call;
+}
+
+int fetch(lua_State* lua) {
+    ngx_http_request_t* r = current_request(lua);
+    LuaCall& call = call_that_waits(lua, "fetch");
     const FetchStart start =
         start_fetch(r, {text_at(lua, 1), text_at(lua, 2), text_at(lua, 3), text_at(lua, 4), optional_text(lua, 5)});
     if (start.subrequest == nullptr && start.mistake) {

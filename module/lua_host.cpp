@@ -97,7 +97,26 @@ void log_failure(const LuaState& state, const LuaCall& call) {
     log(call.r->connection->log, NGX_LOG_ERR, line);
 }
 
+/// The error of a write that nobody caught has a status of its own.
+NoResult failure_of(const LuaState& state, const LuaCall& call) noexcept {
+    const std::string_view message = state.report.message.data();
+    return message.find(store_failed) == std::string_view::npos ? NoResult::failed : call.failure;
+}
+
 }  // namespace
+
+ngx_int_t status_of(NoResult why) noexcept {
+    switch (why) {
+        case NoResult::unavailable:
+            return NGX_HTTP_SERVICE_UNAVAILABLE;
+        case NoResult::full:
+            return NGX_HTTP_INSUFFICIENT_STORAGE;
+        case NoResult::failed:
+        case NoResult::waiting:
+            break;
+    }
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
 
 std::string_view name(Hook hook) noexcept {
     switch (hook) {
@@ -183,7 +202,9 @@ auto LuaHost::call(LuaRun& run, Start&& start, Take&& take)
         start(*call);
         run.call_ = std::move(call);
     }
-    if (run.call_->subrequest != nullptr && !fetch_ended(run.call_->subrequest)) {
+    const LuaCall& known = *run.call_;
+    if ((known.subrequest != nullptr && !fetch_ended(known.subrequest)) ||
+        (known.write != nullptr && !revocation_ended(*known.write))) {
         return tl::make_unexpected(NoResult::waiting);
     }
     const auto gone_on = go_on(*run.call_);
@@ -192,7 +213,7 @@ auto LuaHost::call(LuaRun& run, Start&& start, Take&& take)
     }
     const std::unique_ptr<LuaCall> call = std::move(run.call_);
     if (!gone_on) {
-        return tl::make_unexpected(NoResult::failed);
+        return tl::make_unexpected(gone_on.error());
     }
     return take(*call);
 }
@@ -213,9 +234,10 @@ tl::expected<void, NoResult> LuaHost::go_on(LuaCall& call) {
     if (outcome == LuaState::Outcome::failed) {
         log_failure(state, call);
     }
+    const NoResult failure = failure_of(state, call);
     tidy();
     if (outcome == LuaState::Outcome::failed) {
-        return tl::make_unexpected(NoResult::failed);
+        return tl::make_unexpected(failure);
     }
     return {};
 }

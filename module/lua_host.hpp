@@ -60,9 +60,14 @@ struct Answer {
 
 /// Why a call has no result.
 enum class NoResult : std::uint8_t {
-    failed,   // it was logged with its traceback, and its request must be answered with 500
-    waiting,  // for a subrequest: to be made again, with the same LuaRun, when nginx runs the request again
+    failed,       // it was logged with its traceback, and its request must be answered with 500
+    unavailable,  // the same, with 503: the revocation store did not do what it asked for
+    full,         // and with 507
+    waiting,      // for a subrequest: to be made again, with the same LuaRun, when nginx runs the request again
 };
+
+/// What a request is answered with whose call has no result and does not wait.
+[[nodiscard]] ngx_int_t status_of(NoResult why) noexcept;
 
 struct LuaCall;  // lua_state.hpp
 

@@ -79,4 +79,38 @@ FetchStart start_fetch(ngx_http_request_t* r, const FetchRequest& request) noexc
 /// Of a subrequest that has ended.
 FetchedResponse fetched_response(ngx_http_request_t* subrequest) noexcept;
 
+/// A write to the revocation store, on its way. Ended with its call: the write is made all the same.
+class RevocationWrite;
+struct RevocationWriteEnd {
+    void operator()(RevocationWrite* write) const noexcept;
+};
+
+/// Starts what a JSON object asks for: `do` revoke or unrevoke, and what: `current` true, or `text` of a token and its
+/// `payload`, or `kind`, `name` and `issuer`; `exp` and `before` in seconds since 1970. nginx runs `r` again when it
+/// has ended. Null where it cannot be started: `reason` is the author's mistake.
+struct RevocationStart {
+    RevocationWrite* write;
+    ngx_str_t reason;
+};
+RevocationStart start_revocation(ngx_http_request_t* r, std::string_view request) noexcept;
+[[nodiscard]] bool revocation_ended(const RevocationWrite& write) noexcept;
+
+/// Of a write that has ended.
+struct RevocationResult {
+    bool ok;
+    bool changed;    // it was not revoked before, or it was until now
+    bool full;       // where not ok: 507 rather than 503
+    ngx_str_t text;  // why it failed
+};
+RevocationResult revocation_result(ngx_http_request_t* r, const RevocationWrite& write) noexcept;
+
+/// Asks the store about the same, with `do` absent. `ok` false where it cannot be read.
+struct RevocationAnswer {
+    bool ok;
+    bool mistake;  // of the author
+    bool revoked;
+    ngx_str_t text;
+};
+RevocationAnswer ask_revocation(ngx_http_request_t* r, std::string_view request) noexcept;
+
 }  // namespace ngx

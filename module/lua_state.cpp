@@ -74,8 +74,13 @@ int start_call(lua_State* lua) {
 
 int resume_call(lua_State* lua) {
     LuaCall& call = *LuaState::of(lua).call;
-    push_response(lua, fetched_response(call.subrequest));
-    call.subrequest = nullptr;
+    if (call.write != nullptr) {
+        push_written(lua, call);
+        call.write.reset();
+    } else {
+        push_response(lua, fetched_response(call.subrequest));
+        call.subrequest = nullptr;
+    }
     hand_over(lua, call, 0);
     return 0;
 }
@@ -110,6 +115,7 @@ int set_up(lua_State* lua) {
     open_request(lua);
     open_api(lua);
     open_print(lua);
+    lua_gc(lua, LUA_GCCOLLECT, 0);  // or the first call that collects has more than its limit
     return 0;
 }
 
@@ -187,7 +193,7 @@ LuaState::Outcome LuaState::advance(LuaCall& next, int& status) {
     status = lua_resume(next.thread, next.arguments);
     if (status == LUA_YIELD) {
         status = 0;
-        if (next.subrequest != nullptr && !budget.exhausted()) {
+        if ((next.subrequest != nullptr || next.write != nullptr) && !budget.exhausted()) {
             return Outcome::waiting;
         }
         report.set_message("attempt to yield outside a coroutine");

@@ -63,9 +63,11 @@ struct LuaCall {
     int anchor = 0;                            // keeps the thread alive: its place in LuaSlot::threads
     int arguments = 0;                         // on the thread, for the next resume
     ngx_http_request_t* subrequest = nullptr;  // that it waits for
-    std::uint64_t generation = 0;              // tells it from calls before and after it
-    LuaAccount account;                        // while it waits
-    ngx_http_request_t* r = nullptr;           // null while a file is loaded
+    std::unique_ptr<RevocationWrite, RevocationWriteEnd> write;  // or that
+    NoResult failure = NoResult::failed;                         // of the last write: where nobody catches its error
+    std::uint64_t generation = 0;                                // tells it from calls before and after it
+    LuaAccount account;                                          // while it waits
+    ngx_http_request_t* r = nullptr;                             // null while a file is loaded
     std::size_t file = 0;
     std::string_view kind;  // "hook" or "handler", or "load"
     std::string_view name;
@@ -148,6 +150,9 @@ private:
     [[nodiscard]] int protect(LuaSlot function);
 };
 
+/// How the errors of writes to the revocation store begin.
+inline constexpr std::string_view store_failed = "the revocation store ";
+
 /// Appends to LuaState::text; raises "not enough memory" where it would grow beyond the limit.
 void append_text(lua_State* lua, std::string_view text);
 
@@ -202,8 +207,15 @@ void push_request(lua_State* lua);
 // lua_fetch.cpp
 /// Pushes what `jwt.fetch` goes on with: status, body and headers, or nil and a reason.
 int push_response(lua_State* lua, const FetchedResponse& response);
+/// Raises where the call cannot wait here: in a coroutine of the author's, or below a C function.
+LuaCall& call_that_waits(lua_State* lua, const char* function);
+// lua_revoke.cpp
+/// Pushes what `jwt.revoke` goes on with: whether it changed something, or nil and why not.
+int push_written(lua_State* lua, LuaCall& call);
 /// Functions of the native API.
 int fetch(lua_State* lua);
+int revoke(lua_State* lua);
+int is_revoked(lua_State* lua);
 int is_call_thread(lua_State* lua);
 int encode_json(lua_State* lua);
 int decode_json(lua_State* lua);

@@ -4,6 +4,8 @@
 
 #include "access.hpp"
 #include "config.hpp"
+#include "key_fetch.hpp"
+#include "revocation.hpp"
 #include "sliding.hpp"
 #include "variables.hpp"
 #include "worker.hpp"
@@ -41,6 +43,13 @@ ngx_int_t finish_configuration(ngx_conf_t* cf) noexcept {
         config->lua->checker.reset();  // workers have hosts of their own
         config->lua->sources.close();
     }
+    if (config->key_requests != nullptr && !config->key_requests->requests.empty() &&
+        add_key_zone(cf, *config->key_requests) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    if (finish_revocation(cf) != NGX_CONF_OK) {
+        return NGX_ERROR;
+    }
     if (add_handler(cf, NGX_HTTP_PREACCESS_PHASE, judge_subrequest) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -53,7 +62,7 @@ ngx_int_t finish_configuration(ngx_conf_t* cf) noexcept {
     return add_handler(cf, NGX_HTTP_ACCESS_PHASE, judge_request);
 }
 
-// The chain of header filters is a variable of each of them: nginx has no other place, and sets it anew whenever it
+// The chain of filters is a variable of each of them: nginx has no other place, and sets it anew whenever it
 // reads a configuration.
 ngx_http_output_header_filter_pt next_header_filter;
 
@@ -62,10 +71,23 @@ ngx_int_t filter_header(ngx_http_request_t* r) noexcept {
     return rc == NGX_OK ? next_header_filter(r) : rc;
 }
 
+ngx_http_output_body_filter_pt next_body_filter;
+
+ngx_int_t filter_body(ngx_http_request_t* r, ngx_chain_t* in) noexcept {
+    return is_key_fetch(r) ? take_key_body(r, in) : next_body_filter(r, in);
+}
+
 ngx_int_t add_filter(ngx_conf_t*) noexcept {
+    next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = filter_body;
     next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = filter_header;
     return NGX_OK;
+}
+
+ngx_int_t finish_cycle(ngx_cycle_t* cycle) noexcept {
+    hand_over_store(cycle);
+    return index_variables(cycle);
 }
 
 ngx_http_module_t context = {
@@ -98,13 +120,13 @@ ngx_module_t ngx_http_jwt_module = {
     &ngx::context,
     ngx::directives,
     NGX_HTTP_MODULE,
-    nullptr,               // init master
-    ngx::index_variables,  // init module
-    ngx::start_worker,     // init process
-    nullptr,               // init thread
-    nullptr,               // exit thread
-    ngx::stop_worker,      // exit process
-    nullptr,               // exit master
+    nullptr,            // init master
+    ngx::finish_cycle,  // init module
+    ngx::start_worker,  // init process
+    nullptr,            // init thread
+    nullptr,            // exit thread
+    ngx::stop_worker,   // exit process
+    nullptr,            // exit master
     NGX_MODULE_V1_PADDING,
 };
 

@@ -4,6 +4,7 @@
 #include "cookies.hpp"
 #include "decryption.hpp"
 #include "guard.hpp"
+#include "issuers.hpp"
 #include "issuing.hpp"
 #include "judgement.hpp"
 #include "lua_services.hpp"
@@ -50,10 +51,9 @@ ServiceResult of_current_token(ngx_http_request_t* r, Get&& get) noexcept {
     });
 }
 
-ServiceResult checked(ngx_http_request_t* r, const LocationConfig& config, jwt::AuthenticToken&& authentic,
+ServiceResult checked(ngx_http_request_t* r, const jwt::Policy& policy, jwt::AuthenticToken&& authentic,
                       std::optional<std::string_view> csrf, bool allow_expired) {
-    auto verified =
-        jwt::Verifier::verify(std::move(authentic), *config.policy, {jwt::TokenUse::any, false, csrf}, now());
+    auto verified = jwt::Verifier::verify(std::move(authentic), policy, {jwt::TokenUse::any, false, csrf}, now());
     if (verified) {
         return good(r, header_and_payload(verified->header(), verified->payload()));
     }
@@ -74,7 +74,7 @@ ServiceResult decode(ngx_http_request_t* r, std::string_view token, std::optiona
     }
     auto* parsed = std::get_if<jwt::UnverifiedToken>(&*opened);
     if (parsed == nullptr) {
-        return checked(r, config, std::move(std::get<jwt::AuthenticToken>(*opened)), csrf, allow_expired);
+        return checked(r, *config.policy, std::move(std::get<jwt::AuthenticToken>(*opened)), csrf, allow_expired);
     }
     std::shared_ptr<const jwt::KeySet> chosen;
     if (key_text) {
@@ -87,12 +87,23 @@ ServiceResult decode(ngx_http_request_t* r, std::string_view token, std::optiona
         return bad(
             r, "no key verifies tokens here: write jwt_secret_key or jwt_public_key into the location or around it");
     }
-    auto authentic = jwt::Verifier::authenticate(std::move(*parsed), chosen ? *chosen : config.keys->verifying,
-                                                 *config.decode_algorithms);
+    Rules rules{config.keys, config.decode_algorithms, config.policy};
+    if (!chosen) {
+        const auto found = rules_for(config, parsed->payload());
+        if (!found) {
+            return bad(r, found.error().message);
+        }
+        rules = *found;
+        chosen = worker().live_keys.current(*rules.keys);
+    }
+    auto authentic = jwt::Verifier::authenticate(std::move(*parsed), *chosen, *rules.algorithms);
     if (!authentic) {
+        if (!key_text) {
+            worker().live_keys.prompt(*rules.keys);  // this call does not wait, the next one may find them
+        }
         return bad(r, authentic.error().message);
     }
-    return checked(r, config, std::move(*authentic), csrf, allow_expired);
+    return checked(r, *rules.policy, std::move(*authentic), csrf, allow_expired);
 }
 
 /// What fits between the semicolons of a Set-Cookie line.

@@ -70,8 +70,14 @@ ngx_int_t start_worker(ngx_cycle_t* cycle) noexcept {
         if (http != nullptr) {
             const auto& config = *static_cast<MainConfig*>(http->main_conf[ngx_http_jwt_module.ctx_index]);
             started->counters = start_counters(config.counters);
+            if (config.key_requests != nullptr) {
+                started->live_keys = LiveKeys(*config.key_requests);
+            }
             if (config.lua != nullptr) {
                 load_files(*started, config);
+            }
+            if (config.revocation != nullptr) {
+                started->revocations = std::make_unique<Revocations>(*config.revocation);
             }
         }
         current = started.release();

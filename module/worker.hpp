@@ -12,7 +12,9 @@
 #include "../core/key.hpp"
 #include "../core/verifier.hpp"
 #include "counters.hpp"
+#include "live_keys.hpp"
 #include "lua_host.hpp"
+#include "revocation.hpp"
 #include "watch.hpp"
 
 namespace ngx {
@@ -38,7 +40,9 @@ struct Worker {
     HookKeys hook_keys;
     Counters counters;
     Watches watches;
-    std::unique_ptr<LuaHost> lua;  // null where no hooks file is configured
+    std::unique_ptr<LuaHost> lua;              // null where no hooks file is configured
+    std::unique_ptr<Revocations> revocations;  // null without jwt_revocation_store
+    LiveKeys live_keys{KeyRequests{}};
 };
 
 /// The worker of this process: made by start_worker, ended by stop_worker. Never null while requests are served.

@@ -1,4 +1,5 @@
-# Rows 41 to 46 of the attack catalogue: claims of odd numbers, types and shapes, in tokens whose signature is good.
+# Rows 38 and 41 to 46 of the attack catalogue: types of token, and claims of odd numbers, types and shapes, in tokens whose
+# signature is good.
 
 use strict;
 use warnings;
@@ -19,9 +20,21 @@ my $t = JWTTest->new(
     location /anybody/ { jwt_required; jwt_verify_sub off; }
     location /admin/ { jwt_required; jwt_lua_file %%DIR%%/scope.lua; }
     location /role/ { jwt_required; jwt_lua_file %%DIR%%/role.lua; }
+    location /has-scope/ { jwt_required; jwt_require_claim scope contains admin; }
+    location /lacks-scope/ { jwt_required; jwt_require_claim scope !contains admin; }
+    location /has-role/ { jwt_required; jwt_require_claim realm_access.roles contains admin; }
+    location /matching/ { jwt_required; jwt_require_claim scope ~ ^admin\$; }
+    location /required/ {
+        jwt_required;
+        jwt_require_claim exp; jwt_require_claim iat error=401; jwt_require_claim iss; jwt_require_claim aud; jwt_require_claim jti;
+    }
+    location /profile/ { jwt_required; jwt_profile rfc9068; jwt_decode_issuer https://idp; jwt_decode_audience api; }
+    location /jwt/ { jwt_required; jwt_require_header typ = JWT; }
+    location /at/ { jwt_required; jwt_require_header typ in at+jwt logout+jwt; }
 EOF_CONFIG
     files => {
-        (map { ("html/$_/index.html" => 'inside') } qw(plain leeway audience issuer name anybody admin role)),
+        (map { ("html/$_/index.html" => 'inside') } qw(plain leeway audience issuer name anybody admin role
+            has-scope lacks-scope has-role matching required profile jwt at)),
         'scope.lua' => <<'EOF_LUA',
 return {
   token_verification = function(header, payload)
@@ -183,7 +196,7 @@ refused('issuer', [$sub, qq("iss":$_)], 'Payload Issuer (iss) must be a string',
     for '["https://idp"]', '{"https://idp":1}', '1', 'null', 'true';
 refused('plain', [$sub, '"iss":["https://idp"]'], 'Payload Issuer (iss) must be a string', 'row 45: a list where no issuer is asked for');
 
-# ---- row 46: scopes and roles, by a hook
+# ---- row 46: scopes and roles, by a hook and by jwt_require_claim
 
 my $no = 'User claims verification failed';
 accepted('admin', [$sub, qq("scope":$_)], "row 46: scope $_") for '"admin"', '"read admin"', '"admin write"', '" admin "', '"\u0061dmin"';
@@ -195,5 +208,53 @@ accepted('role', [$sub, '"realm_access":{"roles":["user","admin"]}'], 'row 46: a
 refused('role', [$sub, $_], $no, "row 46: $_", 400)
     for '"realm_access":{"roles":["user"]}', '"realm_access.roles":["admin"]', '"realm_access":{"roles":"admin"}', '"realm_access":{"roles":{"x":"admin"}}',
     '"realm_access":["admin"]', '"realm_access":{"Roles":["admin"]}', '"roles":["admin"]', '"realm_access":{"roles":[["admin"]]}', '"realm_access":null';
+
+
+sub forbidden {
+    my ($location, $claim, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    return refused($location, [$sub, @$claim], qr/\A(?:Insufficient scope|Claim \S+ does not allow this|Missing claim: \S+)\z/, $name, 403);
+}
+accepted('has-scope', [$sub, qq("scope":$_)], "row 46: has scope $_")
+    for '"admin"', '"read admin"', '"admin write"', '" admin "', '"\u0061dmin"', '["admin"]', '["read","admin"]';
+my @near = ('"notadmin"', '"administrator"', '"admin\n"', '"read\tadmin"', '"read,admin"', '"ADMIN"', '"admin\u0000"', '"admin:read"', '""',
+    '["read admin"]', '["admin "]', '["ADMIN"]', '[]');
+my @odd = ('{"admin":true}', 'true', 'null', '1', '[["admin"]]', '[{"admin":1}]', '{}');
+forbidden('has-scope', [qq("scope":$_)], "row 46: has scope $_") for @near, @odd;
+forbidden('has-scope', [], 'row 46: has no scope');
+accepted('lacks-scope', [$sub, qq("scope":$_)], "row 46: lacks scope $_") for @near;
+forbidden('lacks-scope', [qq("scope":$_)], "row 46: a scope that nobody can read lacks nothing: $_") for '"read admin"', '["admin"]', @odd;
+forbidden('lacks-scope', [], 'row 46: no scope lacks nothing');
+accepted('has-role', [$sub, '"realm_access":{"roles":["user","admin"]}'], 'row 46: has a role in a nested claim');
+forbidden('has-role', [$_], "row 46: has $_")
+    for '"realm_access":{"roles":["user"]}', '"realm_access.roles":["admin"]', '"realm_access":{"roles":"notadmin"}', '"realm_access":{"roles":{"x":"admin"}}',
+    '"realm_access":["admin"]', '"realm_access":{"Roles":["admin"]}', '"roles":["admin"]', '"realm_access":{"roles":[["admin"]]}', '"realm_access":null';
+accepted('matching', [$sub, '"scope":"admin"'], 'row 46: a pattern');
+forbidden('matching', [qq("scope":$_)], "row 46: a pattern, and $_") for '"admin\n"', '"admin\u0000"', '"\nadmin"', '"read\nadmin"', '["admin"]', '"admins"';
+
+# ---- row 43: claims that a location asks for
+
+accepted('required', all_but(''), 'row 43: all claims that are asked for');
+refused('required', all_but($_), "Missing claim: $_", "row 43: asked for, no $_", $_ eq 'iat' ? 401 : 403) for qw(exp iat iss aud jti);
+accepted('required', all_but('nbf'), 'row 43: no nbf, which is not asked for');
+refused('required', [@{ all_but('aud') }, '"aud":null'], qr/\AInvalid claim format/, 'row 43: null is no audience');
+
+# ---- row 38: the type of a token, 8 × 4
+
+my %type = (
+    'at+jwt' => [qw(plain profile at)], 'AT+JWT' => [qw(plain profile at)], 'application/at+jwt' => [qw(plain profile at)],
+    'dpop+jwt' => [qw(plain)], 'logout+jwt' => [qw(plain at)], 'JWT' => [qw(plain jwt)], 'application/jwt' => [qw(plain jwt)], '' => [qw(plain)],
+);
+my $access = join ',', $sub, '"client_id":"app"', '"iss":"https://idp"', '"aud":"api"', qq("exp":@{[$now + 900]}), qq("iat":$now), '"jti":"j"';
+for my $type (sort keys %type) {
+    my $token = raw_token(sprintf('{"alg":"HS256"%s}', $type ? qq(,"typ":"$type") : ''), "{$access}");
+    for my $location (qw(plain profile jwt at)) {
+        my $right = grep { $_ eq $location } @{ $type{$type} };
+        is($t->get_with("/$location/", $token)->{status}, $right ? 200 : $location eq 'profile' ? 401 : 403, "row 38: $location, typ '$type'");
+    }
+}
+for my $odd ('"at+jwt\u0000"', '"at+jwt "', '["at+jwt"]', '{}', '1', 'null', '"application/application/at+jwt"', '"at/jwt"') {
+    isnt($t->get_with("/$_/", raw_token(qq({"alg":"HS256","typ":$odd}), "{$access}"))->{status}, 200, "row 38: $_, typ $odd") for qw(profile at);
+}
 
 done_testing;

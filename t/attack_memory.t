@@ -108,6 +108,7 @@ SKIP: {
         local $ENV{JWT_GUARD} = JWTTest->module;
         my $t = JWTTest->new(
             http2 => 1,
+            http => 'jwt_lua_limit time=10s;',  # each write that is let through costs time
             config => <<"EOF_CONFIG",
     jwt_secret_key "$JWTTest::Token::secret";
     jwt_decode_audience here there;

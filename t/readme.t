@@ -3,6 +3,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use JSON::PP qw(encode_json);
 use JWTTest;
 
 # README's examples work as they stand there.
@@ -18,13 +19,17 @@ my $key   = keypair('ES256');
 my %files = (
     'jwt.secret'  => "$JWTTest::Token::secret\n",
     'hooks.lua'   => $lua[0],
+    'logout.lua'  => (grep { /jwt\.revoke\(\)/ } @lua)[0],
     'session.lua' => (grep { /set_access_cookies/ } @lua)[0],
+    'signing.jwk' => encode_json({ %{ keypair('ES256')->{private_jwk} }, kid => 'now' }),
+    'next.jwk'    => encode_json({ %{ keypair('ES256')->{public_jwk} }, kid => 'next' }),
     'idp.jwks'    => sprintf('{"keys":[{"kty":"EC","crv":"P-256","x":"%s","y":"%s"}]}', @{$key->{public_jwk}}{qw(x y)}),
 );
 
 sub in_place {
     my ($text) = @_;
     $text =~ s{/etc/nginx/}{%%DIR%%/}g;
+    $text =~ s{/var/log/nginx/}{%%DIR%%/}g;
     $text =~ s{http://127\.0\.0\.1:9000}{%%BACKEND%%}g;
     return $text;
 }
@@ -96,9 +101,12 @@ for my $name (sort keys %astray) {
 }
 
 for my $example (grep { !/load_module/ } @nginx) {
+    my ($outer, $inner) = $example =~ /^jwt_issuer/m ? ($example, 'location / { jwt_required; jwt_trust corp partner; }')
+        : $example =~ /\Amap/ ? $example =~ /\A(.*?)^(location .*)\z/ms
+        :                        ('', $example);
     my ($code, $said) = JWTTest->nginx_t(
-        http   => 'jwt_secret_key file:%%DIR%%/jwt.secret;',
-        config => in_place($example),
+        http   => 'jwt_secret_key file:%%DIR%%/jwt.secret; ' . in_place($outer),
+        config => in_place($inner),
         files  => \%files
     );
     is($code, 0, 'nginx -t takes: ' . (split /\n/, $example)[0]) or diag($said);
@@ -120,6 +128,34 @@ for my $name (sort keys %directives) {
     like($readme, qr/`$name\b/, "README has $name");
 }
 
+# The recipes for a token in a URL and for another token.
+my ($outer, $download) = (grep { /without_token/ } @nginx)[0] =~ /\A(.*?)^(location .*)\z/ms;
+my ($exchange) = grep { /via = "edge"/ } @lua;
+my $handed = JWTTest->new(
+    files => { %files, 'exchange.lua' => $exchange }, http => in_place($outer) . 'jwt_secret_key file:%%DIR%%/jwt.secret;',
+    config => in_place($download) . 'location /exchanged/ { jwt_required; jwt_lua_file %%DIR%%/exchange.lua;
+        proxy_set_header Authorization "Bearer $jwt_user"; proxy_pass %%BACKEND%%; }',
+);
+my $link = token(claims());
+is($handed->get("/download/a%20b?x=1&jwt=$link&y=2")->{json}{uri}, '/download/a%20b?x=1&y=2', 'a token in a URL does not reach the application');
+is($handed->get('/download/a?jwt=no')->{status}, 422, 'a bad one is refused');
+ok($handed->wait_for(5, sub { $handed->read_file('download.log') =~ / 422$/m }), 'both are logged');
+is_deeply([$handed->read_file('download.log') =~ /"(.*)"/g], ['GET /download/a%20b?x=1&y=2', 'GET /download/a?'], 'without a token');
+my ($authorization) = map { $_->[1] } grep { $_->[0] eq 'Authorization' } @{ $handed->get_with('/exchanged/', $link)->{json}{headers} };
+isnt($authorization, "Bearer $link", 'another token for the application');
+is($handed->get('/exchanged/', [Authorization => $authorization])->{status}, 200, 'which is good');
+# The recipe of Revocation.
+my $logout = JWTTest->new(
+    files   => { %files, 'html/index.html' => 'in' },
+    http    => 'jwt_revocation_store %%DIR%%/store;',
+    config  => 'jwt_secret_key file:%%DIR%%/jwt.secret; location / { jwt_required; root %%DIR%%/html; }'
+        . in_place((grep { /jwt_handler logout/ } @nginx)[0]),
+);
+my $mine = token(claims());
+is($logout->get_with('/', $mine)->{status}, 200, 'logout: a good token');
+is($logout->get_with('/logout', $mine)->{json}{msg}, 'Logged out', 'logout: is revoked');
+is($logout->get_with('/', $mine)->{status}, 401, 'logout: and refused');
+
 # The recipe of user_lookup by jwt.fetch.
 my ($directory) = grep { /location = \/directory/ } @nginx;
 my ($lookup)    = grep { /jwt\.fetch\("\/directory"/ } @lua;
@@ -134,5 +170,29 @@ my $known = $users->get_with('/', token(claims()));
 is($known->{status}, 200, 'a user that the directory knows');
 is((grep { $_->[0] eq 'X-User' } @{$known->{json}{headers}})[0][1], '{"id":7}', 'and what it says');
 is($users->get_with('/', token(claims(sub => 'mallory')))->{status}, 401, 'and one that it does not');
+
+# The recipes of roles and scopes, and of publishing.
+my ($roles) = grep { /orders:read/ } @nginx;
+my ($publishing) = grep { /jwt_discovery/ } @nginx;
+my $orders = JWTTest->new(config => in_place($roles), files => \%files);
+my @may_read = (iss => 'https://idp.example', aud => 'orders', scope => 'orders:read');
+sub ordered {
+    my ($status, $method, $path, $name, %more) = @_;
+    my $token = token(claims(@may_read, %more), key => $key->{private}, alg => 'ES256');
+    is($orders->request($method, $path, [Authorization => "Bearer $token"])->{status}, $status, "roles and scopes: $name");
+}
+ordered(200, 'GET', '/orders/1', 'a scope to read');
+ordered(403, 'GET', '/orders/1', 'another scope', scope => 'orders');
+ordered(403, 'GET', '/orders/1', 'no expiry', exp => undef);
+ordered(403, 'DELETE', '/orders/1', 'no scope to write');
+ordered(200, 'DELETE', '/orders/1', 'a scope to write', scope => 'orders:write orders:read');
+ordered(403, 'GET', '/orders/admin/1', 'no role');
+ordered(200, 'GET', '/orders/admin/1', 'the role', realm_access => { roles => ['admin'] });
+ordered(403, 'GET', '/orders/admin/1', 'the role without the scope', realm_access => { roles => ['admin'] }, scope => undef);
+
+my $published = JWTTest->new(config => in_place($publishing), files => \%files);
+like($published->get('/jwks')->{body}, qr/"kid":"now".*"kid":"next"/s, 'publishing: both keys');
+unlike($published->get('/jwks')->{body}, qr/"d":/, 'publishing: nothing private');
+is($published->get('/.well-known/openid-configuration')->{json}{issuer}, 'https://id.example', 'publishing: the issuer');
 
 done_testing;

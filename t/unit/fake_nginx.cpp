@@ -151,6 +151,38 @@ ServiceResult request_body(ngx_http_request_t* r) noexcept {
     return {true, str(FakeRequest::of(r).body)};
 }
 
+class RevocationWrite {
+public:
+    FakeRequest* request;
+};
+
+void RevocationWriteEnd::operator()(RevocationWrite* write) const noexcept {
+    delete write;
+}
+
+RevocationStart start_revocation(ngx_http_request_t* r, std::string_view request) noexcept {
+    FakeRequest& fake = FakeRequest::of(r);
+    fake.done.push_back("write " + std::string(request));
+    fake.fetch_ended = false;
+    return {new RevocationWrite{&fake}, ngx_null_string};
+}
+
+bool revocation_ended(const RevocationWrite& write) noexcept {
+    return write.request->fetch_ended;
+}
+
+RevocationResult revocation_result(ngx_http_request_t* r, const RevocationWrite& write) noexcept {
+    static_cast<void>(r);
+    const std::string& why = write.request->write_failure;
+    return {why.empty(), true, why == "is full", str(why)};
+}
+
+RevocationAnswer ask_revocation(ngx_http_request_t* r, std::string_view request) noexcept {
+    FakeRequest& fake = FakeRequest::of(r);
+    fake.done.push_back("ask " + std::string(request));
+    return {fake.write_failure.empty(), false, true, str(fake.write_failure)};
+}
+
 FetchStart start_fetch(ngx_http_request_t* r, const FetchRequest& request) noexcept {
     FakeRequest& parent = FakeRequest::of(r);
     parent.done.push_back("fetch " + std::string(request.method) + " " + std::string(request.uri) + " " +

@@ -32,7 +32,8 @@ public:
     std::string location = "null";
     std::string decoded = R"({"header":{"alg":"HS256"},"payload":{"jti":"j","csrf":"c"}})";
     std::string fetched = "fetched";  // the body that jwt.fetch gets
-    bool fetch_ended = true;
+    std::string write_failure;        // of jwt.revoke and jwt.is_revoked
+    bool fetch_ended = true;          // and the write to the revocation store
     std::vector<std::string> log;
     std::vector<std::string> done;      // what services were asked for
     std::function<void()> while_asked;  // runs within issue_token
