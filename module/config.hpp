@@ -100,9 +100,20 @@ struct LuaBinding {
     std::string path;
 };
 
+/// `jwt_revocation_max_staleness`.
+struct Staleness {
+    time_t seconds = 0;  // 0: off
+    bool closes = false;
+    Origin origin;
+};
+
+/// What makes the content of a location, where it is one of ours: a directive each.
+enum class Content : std::uint8_t { none, handler, status, logout, refresh, revoke, introspect, revocations, jwks, discovery };
+
 /// http{} alone.
 struct MainConfig {
     LuaLimits* lua_limits;
+    struct ReplicationConfig* replication;  // null without jwt_revocation_sync
     ngx_array_t variables;  // ngx_uint_t: indices of our variables, whose values end when a request is judged anew
     struct LuaFiles* lua;   // what is to be loaded
     struct CountersConfig* counters;  // null where nothing is counted
@@ -192,6 +203,8 @@ struct LocationConfig {
     time_t access_token_expires;  // 0: never
     time_t refresh_token_expires;
 
+    const Staleness* max_staleness;  // null: off
+
     ngx_array_t* exempt_methods;  // ngx_str_t; "preflight" has its own meaning
     ngx_str_t realm;
 
@@ -204,7 +217,9 @@ struct LocationConfig {
     ngx_str_t handler;
     Origin* handler_origin;
     ngx_flag_t close_on_expiry;
-    ngx_str_t content;  // name of the directive that makes the content, where it is one of ours
+    Content content;
+    Origin* content_origin;
+    bool refresh_rotates;
     StatusFormat status_format;
     Publication* publication;  // of jwt_jwks or jwt_discovery; not inherited
 };

@@ -25,4 +25,17 @@ struct RenewedToken {
 [[nodiscard]] tl::expected<RenewedToken, std::string> renewed_token(const LocationConfig& config,
                                                                     jwt::json::Value payload);
 
+/// What a refresh token is turned into.
+struct Succession {
+    jwt::TokenUse use;           // access or refresh
+    jwt::json::Value payload;    // of the refresh token: its identity and its claims live on
+    std::string_view family;     // becomes the claim `sid`
+    jwt::json::Value additions;  // of LuaHost::additions; their claims win over the payload's
+};
+
+/// Makes a token by the rules of `config`, which has a signing key unless the additions bring one. Of the times, `jti`,
+/// `csrf`, `fresh` and `type` none are taken over; `aud` and `iss` only where the directives name none.
+[[nodiscard]] tl::expected<std::string, std::string> successor_token(const LocationConfig& config,
+                                                                     const Succession& succession);
+
 }  // namespace ngx

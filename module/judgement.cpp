@@ -201,11 +201,11 @@ std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requir
                                 jwt::AuthenticToken& authentic) {
     const LocationConfig& config = *judging.config;
     judging.verified_at = now();
-    const auto rules = rules_for(config, authentic.payload());
-    if (!rules) {
-        return denied(jwt::Refusal(rules.error()));
+    const auto policy = policy_for(config, authentic);
+    if (!policy) {
+        return denied(jwt::Refusal(policy.error()));
     }
-    auto verified = jwt::Verifier::verify(std::move(authentic), *rules->policy, demand_of(requirement, judging.found),
+    auto verified = jwt::Verifier::verify(std::move(authentic), **policy, demand_of(requirement, judging.found),
                                           judging.verified_at);
     if (!verified) {
         jwt::RefusedToken& refused = verified.error();
@@ -227,11 +227,11 @@ std::optional<jwt::Refusal> outlived(const Requirement& requirement, const Judgi
     if (now() == judging.verified_at) {
         return std::nullopt;
     }
-    const auto rules = rules_for(*judging.config, token.payload());
-    if (!rules) {
-        return rules.error();
+    const auto policy = policy_for(*judging.config, token.authentic());
+    if (!policy) {
+        return policy.error();
     }
-    return jwt::Verifier::check_again(token, *rules->policy, demand_of(requirement, judging.found), now());
+    return jwt::Verifier::check_again(token, **policy, demand_of(requirement, judging.found), now());
 }
 
 }  // namespace

@@ -21,10 +21,6 @@ std::string_view undecryptable(const LocationConfig& config) {
         return "jwt_accept encrypted needs a secret to decrypt with, as anybody can encrypt under a public key: write "
                "nested, or jwt_decryption_key with a secret";
     }
-    if (forms.has(TokenForm::encrypted) && config.keys != nullptr && !config.keys->issuers.empty()) {
-        return "jwt_accept encrypted cannot tell issuers apart, as all who know the secret can name any of them: write "
-               "nested, or remove jwt_trust";
-    }
     return {};
 }
 

@@ -51,9 +51,13 @@ ServiceResult of_current_token(ngx_http_request_t* r, Get&& get) noexcept {
     });
 }
 
-ServiceResult checked(ngx_http_request_t* r, const jwt::Policy& policy, jwt::AuthenticToken&& authentic,
+ServiceResult checked(ngx_http_request_t* r, const LocationConfig& config, jwt::AuthenticToken&& authentic,
                       std::optional<std::string_view> csrf, bool allow_expired) {
-    auto verified = jwt::Verifier::verify(std::move(authentic), policy, {jwt::TokenUse::any, false, csrf}, now());
+    const auto policy = policy_for(config, authentic);
+    if (!policy) {
+        return bad(r, policy.error().message);
+    }
+    auto verified = jwt::Verifier::verify(std::move(authentic), **policy, {jwt::TokenUse::any, false, csrf}, now());
     if (verified) {
         return good(r, header_and_payload(verified->header(), verified->payload()));
     }
@@ -74,7 +78,7 @@ ServiceResult decode(ngx_http_request_t* r, std::string_view token, std::optiona
     }
     auto* parsed = std::get_if<jwt::UnverifiedToken>(&*opened);
     if (parsed == nullptr) {
-        return checked(r, *config.policy, std::move(std::get<jwt::AuthenticToken>(*opened)), csrf, allow_expired);
+        return checked(r, config, std::move(std::get<jwt::AuthenticToken>(*opened)), csrf, allow_expired);
     }
     std::shared_ptr<const jwt::KeySet> chosen;
     if (key_text) {
@@ -103,7 +107,7 @@ ServiceResult decode(ngx_http_request_t* r, std::string_view token, std::optiona
         }
         return bad(r, authentic.error().message);
     }
-    return checked(r, *rules.policy, std::move(*authentic), csrf, allow_expired);
+    return checked(r, config, std::move(*authentic), csrf, allow_expired);
 }
 
 /// What fits between the semicolons of a Set-Cookie line.
