@@ -224,7 +224,8 @@ void append_encryption(std::string& out, const jwe::EncryptedToken& token) {
     if (!token) {
         json::Document header;
         append_segment(out, "Header", split(text)[0], header);
-        out += "Form\n  " + std::string(word(token.error().error)) + ": " + token.error().message + "\n";
+        out += "Form\n  " + std::string(word(token.error().error)) + ": " + token.error().message +
+               "\n  it has five parts: this is an encrypted token (JWE)\n";
         return Exit::refused;
     }
     out += "Header\n" + pretty(token->header(), 2) + "\n";
