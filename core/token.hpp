@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <new>
 #include <optional>
 #include <string>
@@ -117,10 +118,12 @@ public:
     /// Of the key that verified it, also where the header names none; nothing where neither has one.
     [[nodiscard]] std::optional<std::string_view> kid() const noexcept {
         const auto named = header().member("kid");
-        return named ? named->string() : kid_ ? std::optional<std::string_view>(*kid_) : std::nullopt;
+        return named ? named->string() : kid_ != nullptr ? std::optional<std::string_view>(*kid_) : std::nullopt;
     }
     /// Bytes of memory that its copies share.
-    [[nodiscard]] std::size_t size() const noexcept { return parts_.size(); }
+    [[nodiscard]] std::size_t size() const noexcept {
+        return parts_.size() + (kid_ == nullptr ? 0 : 2 * sizeof(*kid_) + kid_->capacity());
+    }
 
     /// The same token as one that nobody has looked at yet: for other keys.
     [[nodiscard]] UnverifiedToken unverified() const noexcept { return UnverifiedToken(TokenParts(parts_)); }
@@ -128,12 +131,12 @@ public:
 private:
     friend class Verifier;
     AuthenticToken(UnverifiedToken&& token, std::optional<Algorithm> algorithm,
-                   std::optional<std::string>&& kid) noexcept
+                   std::shared_ptr<const std::string>&& kid) noexcept
         : parts_(std::move(token.parts_)), algorithm_(algorithm), kid_(std::move(kid)) {}
 
     TokenParts parts_;
     std::optional<Algorithm> algorithm_;
-    std::optional<std::string> kid_;  // of the key, where the header names none
+    std::shared_ptr<const std::string> kid_;  // of the key, where the header names none
 };
 
 /// A token that passed every check of the core, at one time: holding one is the proof. Only Verifier makes one.

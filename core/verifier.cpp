@@ -101,7 +101,7 @@ tl::expected<AuthenticToken, Refusal> Verifier::authenticate_encrypted(const jwe
         return tl::unexpected(*std::move(refused));
     }
     return AuthenticToken(UnverifiedToken(TokenParts({token.text(), token.text(), 0, {}, header_, payload_})),
-                          std::nullopt, std::nullopt);
+                          std::nullopt, nullptr);
 }
 
 tl::expected<AuthenticToken, Refusal> Verifier::authenticate(UnverifiedToken&& token, const KeySet& keys,
@@ -111,9 +111,9 @@ tl::expected<AuthenticToken, Refusal> Verifier::authenticate(UnverifiedToken&& t
         return tl::unexpected(std::move(signed_by).error());
     }
     // The key ends with its set, the token may live longer.
-    std::optional<std::string> kid;
+    std::shared_ptr<const std::string> kid;
     if (const auto own = signed_by->key->kid(); own && !token.header().member("kid")) {
-        kid.emplace(*own);
+        kid = std::make_shared<const std::string>(*own);
     }
     return AuthenticToken(std::move(token), signed_by->algorithm, std::move(kid));
 }

@@ -73,6 +73,15 @@ struct KeySources {
     };
     std::vector<Source> sources;
 
+    /// What locations made of them: those of the same rules share their keys, and what is known of their tokens.
+    struct Made {
+        ngx_uint_t algorithm;
+        jwt::AlgorithmSet decode_algorithms;
+        bool hook_decides;
+        const struct Keys* keys;
+    };
+    std::vector<Made> made;
+
     ~KeySources();
 };
 
@@ -108,12 +117,24 @@ struct Staleness {
 };
 
 /// What makes the content of a location, where it is one of ours: a directive each.
-enum class Content : std::uint8_t { none, handler, status, logout, refresh, revoke, introspect, revocations, jwks, discovery };
+enum class Content : std::uint8_t {
+    none,
+    handler,
+    status,
+    logout,
+    refresh,
+    revoke,
+    introspect,
+    revocations,
+    jwks,
+    discovery
+};
 
 /// http{} alone.
 struct MainConfig {
     LuaLimits* lua_limits;
     struct ReplicationConfig* replication;  // null without jwt_revocation_sync
+    const std::size_t* cache;               // bytes; 0: off, null: as much as is usual
     ngx_array_t variables;  // ngx_uint_t: indices of our variables, whose values end when a request is judged anew
     struct LuaFiles* lua;   // what is to be loaded
     struct CountersConfig* counters;  // null where nothing is counted

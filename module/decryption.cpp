@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "../core/verifier.hpp"
+#include "authentication.hpp"
 #include "worker.hpp"
 
 namespace ngx {
@@ -29,8 +30,7 @@ Opened bare(TokenForms forms, std::string_view text) {
     if (!forms.has(TokenForm::bare)) {
         return tl::make_unexpected(jwt::refusal(Error::not_encrypted));
     }
-    return worker().verifier.parse(text).map(
-        [](jwt::UnverifiedToken&& token) { return OpenedToken(std::move(token)); });
+    return parse_token(text).map([](jwt::UnverifiedToken&& token) { return OpenedToken(std::move(token)); });
 }
 
 tl::expected<EncryptedToken, jwt::Refusal> parse_encrypted(const LocationConfig& config, std::string_view text) {

@@ -412,6 +412,8 @@ ngx_command_t directives[] = {
      NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
     {ngx_string("jwt_issuer"), NGX_HTTP_MAIN_CONF | NGX_CONF_BLOCK | NGX_CONF_TAKE1, guarded_setter<set_issuer>,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
+    {ngx_string("jwt_cache"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, guarded_setter<set_cache>, NGX_HTTP_MAIN_CONF_OFFSET,
+     0, nullptr},
     {ngx_string("jwt_revocation_store"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE12, guarded_setter<set_revocation_store>,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
     ngx_null_command,

@@ -71,6 +71,7 @@ char* set_accept(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_decryption_key(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_encrypt(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_key_file(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_cache(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_require_member(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_claim_variable(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_profile(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);

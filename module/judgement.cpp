@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "authentication.hpp"
 #include "conditions.hpp"
 #include "guard.hpp"
 #include "issuers.hpp"
@@ -145,8 +146,7 @@ tl::expected<std::shared_ptr<const jwt::KeySet>, NoResult> keys_for(ngx_http_req
 }
 
 jwt::Demand demand_of(const Requirement& requirement, const FoundToken& found) {
-    return {requirement.use, requirement.fresh,
-            found.csrf ? std::optional<std::string_view>(*found.csrf) : std::nullopt};
+    return {requirement.use, requirement.fresh, found.csrf};
 }
 
 /// Of a token that the keys at hand do not verify: whether its key may be one that a provider has yet to tell us.
@@ -185,7 +185,7 @@ std::optional<Judgement> authenticate(ngx_http_request_t* r, Judging& judging, j
     if (*keys == nullptr) {
         return denied(jwt::refusal(jwt::Error::signature));
     }
-    auto authentic = jwt::Verifier::authenticate(std::move(parsed), **keys, *rules->algorithms);
+    auto authentic = authenticate_token(std::move(parsed), **keys, *rules->algorithms);
     if (!authentic) {
         if (auto undecided = ask_providers(r, judging, *rules, parsed)) {
             return undecided;

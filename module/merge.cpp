@@ -155,6 +155,7 @@ char* prepare_keys(ngx_conf_t* cf, LocationConfig& config) {
     }
     keys->signer = std::move(*signer);
     config.keys = keys;
+    config.key_sources->made.push_back({config.algorithm, *config.decode_algorithms, decides_keys(config), keys});
     return NGX_CONF_OK;
 }
 
@@ -346,13 +347,13 @@ char* merge_keys(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& pre
         return NGX_CONF_OK;
     }
     if (conf.key_sources != nullptr) {
-        const bool as_outside = conf.key_sources == prev.key_sources && conf.algorithm == prev.algorithm &&
-                                decides_keys(conf) == decides_keys(prev) && prev.decode_algorithms != nullptr &&
-                                *conf.decode_algorithms == *prev.decode_algorithms;
-        // Each location trusts issuers by its own claims.
-        if (as_outside && prev.keys != nullptr && prev.keys->issuers.empty()) {
-            conf.keys = prev.keys;
-            return NGX_CONF_OK;
+        for (const KeySources::Made& made : conf.key_sources->made) {
+            // Each location trusts issuers by its own claims.
+            if (made.algorithm == conf.algorithm && made.decode_algorithms == *conf.decode_algorithms &&
+                made.hook_decides == decides_keys(conf) && made.keys->issuers.empty()) {
+                conf.keys = made.keys;
+                return NGX_CONF_OK;
+            }
         }
         return prepare_keys(cf, conf);
     }
@@ -458,7 +459,8 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     if (merge_keys(cf, conf, prev) != NGX_CONF_OK || merge_encryption(cf, conf, prev) != NGX_CONF_OK) {
         return failed();
     }
-    if (prepare_publication(cf, conf) != NGX_CONF_OK || check_content(cf, conf) != NGX_CONF_OK) {
+    if (check_profile(cf, conf) != NGX_CONF_OK || prepare_publication(cf, conf) != NGX_CONF_OK ||
+        check_content(cf, conf) != NGX_CONF_OK) {
         return failed();
     }
     return check_cookie_refresh(cf, conf, own_refresh);

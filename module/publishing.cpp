@@ -7,6 +7,7 @@ extern "C" {
 #include <array>
 
 #include "answer.hpp"
+#include "content.hpp"
 #include "guard.hpp"
 
 namespace ngx {
@@ -40,8 +41,7 @@ void describe(ngx_http_request_t* r, const Publication& publication) {
 
 ngx_int_t serve(ngx_http_request_t* r) {
     if ((r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD)) == 0) {
-        add_header(r, "Allow", "GET, HEAD");  // RFC 9110 §15.5.6
-        return NGX_HTTP_NOT_ALLOWED;
+        return not_allowed(r, "GET, HEAD");
     }
     if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
         return rc;

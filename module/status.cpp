@@ -59,7 +59,7 @@ double quality(std::string_view accept, std::string_view type) {
 }
 
 const Offer& best_offer(const ngx_http_request_t* r) {
-    const std::string accept = header_field(r, "Accept").value_or("*/*");
+    const std::string accept(header_field(r, "Accept").value_or("*/*"));
     return *std::max_element(offers.begin(), offers.end(), [&](const Offer& a, const Offer& b) {
         return quality(accept, a.type) < quality(accept, b.type);
     });

@@ -1,16 +1,35 @@
 #include "text.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 
 namespace ngx {
 
 namespace {
 
 constexpr std::string_view token_punctuation = "!#$%&'*+-.^_`|~";
-constexpr std::string_view white_space = " \t\n\r\v\f";
 
 constexpr char lower(char c) noexcept {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+constexpr bool is_white_space(char c) noexcept {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+constexpr std::size_t stride = 32;
+
+/// Whether one of `stride` bytes is a space or below it, as white space is.
+bool may_have_white_space(const char* text) noexcept {
+    constexpr std::uint64_t ones = 0x0101010101010101;
+    std::uint64_t low = 0;
+    for (std::size_t i = 0; i < stride; i += sizeof(std::uint64_t)) {
+        std::uint64_t bytes;
+        std::memcpy(&bytes, text + i, sizeof bytes);
+        low |= (bytes - ones * ('\x20' + 1)) & ~bytes;
+    }
+    return (low & ones * 0x80) != 0;
 }
 
 constexpr int hex_digit(char c) noexcept {
@@ -31,16 +50,24 @@ bool same_name(std::string_view a, std::string_view b) noexcept {
 }
 
 std::string_view trimmed(std::string_view text) noexcept {
-    const std::size_t first = text.find_first_not_of(white_space);
-    if (first == std::string_view::npos) {
-        return {};
+    while (!text.empty() && is_white_space(text.front())) {
+        text.remove_prefix(1);
     }
-    return text.substr(first, text.find_last_not_of(white_space) - first + 1);
+    while (!text.empty() && is_white_space(text.back())) {
+        text.remove_suffix(1);
+    }
+    return text;
 }
 
 std::string_view take_word(std::string_view& text) noexcept {
     text = trimmed(text);
-    const std::size_t end = std::min(text.find_first_of(white_space), text.size());
+    std::size_t end = 0;
+    while (end + stride <= text.size() && !may_have_white_space(text.data() + end)) {
+        end += stride;
+    }
+    while (end < text.size() && !is_white_space(text[end])) {
+        ++end;
+    }
     const std::string_view word = text.substr(0, end);
     text = trimmed(text.substr(end));
     return word;

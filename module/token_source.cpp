@@ -1,6 +1,7 @@
 #include "token_source.hpp"
 
 #include "body.hpp"
+#include "guard.hpp"
 #include "text.hpp"
 #include "worker.hpp"
 
@@ -15,6 +16,10 @@ constexpr std::size_t max_token_body = 1024 * 1024;  // a body that carries a to
 std::string quote(std::string_view text, char mark) {
     std::string out(1, mark);
     return out.append(text) + mark;
+}
+
+std::string_view in_request_memory(const ngx_http_request_t* r, std::string_view text) {
+    return view(copy_to_pool(r->pool, text));
 }
 
 template <class Visit>
@@ -37,47 +42,50 @@ std::string_view without_commas_at_ends(std::string_view text) noexcept {
                                            : text.substr(first, text.find_last_not_of(',') - first + 1);
 }
 
-Search bare_token(std::string_view field, const std::string& header) {
+Search bare_token(std::string_view field, std::string_view name) {
     const std::string_view token = take_word(field);
     if (token.empty() || !field.empty()) {
+        const std::string header(name);
         return BadToken{jwt::Reason::invalid, "Bad " + header + " header. Expected '" + header + ": <JWT>'"};
     }
-    return FoundToken{std::string(token), TokenLocation::headers, std::nullopt};
+    return FoundToken{token, TokenLocation::headers, std::nullopt};
 }
 
 /// Among comma-separated values the one of the wanted scheme, whose name is case-insensitive (RFC 9110 §11.1). Two of
 /// them could mean two tokens: none is taken.
-Search typed_token(std::string_view field, const std::string& header, const std::string& type) {
-    const std::string expected = "Expected '" + header + ": " + type + " <JWT>'";
+Search typed_token(std::string_view field, std::string_view name, std::string_view wanted) {
     std::string_view credentials;
     std::size_t matches = 0;
     while (!field.empty()) {
         const std::size_t comma = std::min(field.find(','), field.size());
         std::string_view value = trimmed(field.substr(0, comma));
         field.remove_prefix(std::min(comma + 1, field.size()));
-        if (same_name(take_word(value), type)) {
+        if (same_name(take_word(value), wanted)) {
             credentials = value;
             ++matches;
         }
     }
+    const std::string_view token = take_word(credentials);
+    if (matches == 1 && !token.empty() && credentials.empty()) {
+        return FoundToken{token, TokenLocation::headers, std::nullopt};
+    }
+    const std::string header(name);
+    const std::string type(wanted);
+    const std::string expected = "Expected '" + header + ": " + type + " <JWT>'";
     if (matches != 1) {
         return NoToken{"Missing '" + type + "' type in '" + header + "' header. " + expected};
     }
-    const std::string_view token = take_word(credentials);
-    if (token.empty() || !credentials.empty()) {
-        return BadToken{jwt::Reason::invalid, "Bad " + header + " header. " + expected};
-    }
-    return FoundToken{std::string(token), TokenLocation::headers, std::nullopt};
+    return BadToken{jwt::Reason::invalid, "Bad " + header + " header. " + expected};
 }
 
 Search find_in_headers(const ngx_http_request_t* r, const LocationConfig& config) {
-    const std::string header(view(config.header_name));
+    const std::string_view header = view(config.header_name);
     const auto field = header_field(r, header);
     const std::string_view value = field ? without_commas_at_ends(trimmed(*field)) : std::string_view{};
     if (value.empty()) {
-        return NoToken{"Missing " + header + " Header"};
+        return NoToken{"Missing " + std::string(header) + " Header"};
     }
-    const std::string type(view(config.header_type));
+    const std::string_view type = view(config.header_type);
     return type.empty() ? bare_token(value, header) : typed_token(value, header, type);
 }
 
@@ -87,7 +95,7 @@ Search find_in_headers(const ngx_http_request_t* r, const LocationConfig& config
 Search find_in_query_string(const ngx_http_request_t* r, const LocationConfig& config) {
     const std::string name(view(config.query_string_name));
     const auto value = form_value(view(r->args), name);
-    const std::string text = value ? unescaped(*value) : std::string();
+    const std::string_view text = value ? in_request_memory(r, unescaped(*value)) : std::string_view();
     if (text.empty()) {
         return NoToken{"Missing '" + name + "' query paramater"};  // spelt as the library spells it
     }
@@ -105,8 +113,8 @@ Search find_in_query_string(const ngx_http_request_t* r, const LocationConfig& c
 // --- cookies
 // ------------------------------------------------------------------------------------------------------------
 
-std::optional<std::string> cookie_value(const ngx_http_request_t* r, std::string_view name) {
-    std::optional<std::string> found;
+std::optional<std::string_view> cookie_value(const ngx_http_request_t* r, std::string_view name) {
+    std::optional<std::string_view> found;
     each_header_line(r, "Cookie", [&](std::string_view line) {
         while (!line.empty() && !found) {
             const std::size_t end = std::min(line.find(';'), line.size());
@@ -117,7 +125,7 @@ std::optional<std::string> cookie_value(const ngx_http_request_t* r, std::string
                 if (value.size() >= 2 && value.front() == '"' && value.back() == '"') {
                     value = value.substr(1, value.size() - 2);
                 }
-                found = std::string(value);
+                found = value;
             }
             line.remove_prefix(std::min(end + 1, line.size()));
         }
@@ -131,12 +139,12 @@ bool asks_for_csrf(const ngx_http_request_t* r, const LocationConfig& config) {
 
 Search find_in_cookies(ngx_http_request_t* r, const LocationConfig& config, bool refresh, bool body_is_read) {
     const CookieConfig& cookie = cookie_config(config, refresh);
-    auto token = cookie_value(r, view(cookie.name));
+    const auto token = cookie_value(r, view(cookie.name));
     if (!token || token->empty()) {
         return NoToken{"Missing cookie " + quote(view(cookie.name), '"')};
     }
     if (!asks_for_csrf(r, config)) {
-        return FoundToken{std::move(*token), TokenLocation::cookies, std::nullopt};
+        return FoundToken{*token, TokenLocation::cookies, std::nullopt};
     }
     auto csrf = header_field(r, view(cookie.csrf_header_name));
     if ((!csrf || csrf->empty()) && config.csrf_check_form && is_form(r) && has_body(r)) {
@@ -145,13 +153,13 @@ Search find_in_cookies(ngx_http_request_t* r, const LocationConfig& config, bool
         }
         if (const auto body = body_text(r, max_token_body)) {
             const auto value = form_value(*body, view(cookie.csrf_field_name));
-            csrf = value ? std::optional(unescaped(*value)) : std::nullopt;
+            csrf = value ? std::optional(in_request_memory(r, unescaped(*value))) : std::nullopt;
         }
     }
     if (!csrf || csrf->empty()) {
         return BadToken{jwt::Reason::missing, "Missing CSRF token"};
     }
-    return FoundToken{std::move(*token), TokenLocation::cookies, std::move(csrf)};
+    return FoundToken{*token, TokenLocation::cookies, csrf};
 }
 
 // --- a JSON body
@@ -194,7 +202,7 @@ Search find_in_json(ngx_http_request_t* r, const LocationConfig& config, bool re
     if (!text) {
         return BadToken{jwt::Reason::invalid, "Invalid token type. Token must be a string"};
     }
-    return FoundToken{std::string(*text), TokenLocation::json, std::nullopt};
+    return FoundToken{in_request_memory(r, *text), TokenLocation::json, std::nullopt};
 }
 
 Search find_in(ngx_http_request_t* r, const LocationConfig& config, TokenLocation location, bool refresh,
@@ -238,16 +246,20 @@ Search find_token(ngx_http_request_t* r, const LocationConfig& config, const Tok
     return NoToken{locations.count == 1 ? details : missing_everywhere(locations, details)};
 }
 
-std::optional<std::string> header_field(const ngx_http_request_t* r, std::string_view name) {
-    std::optional<std::string> field;
+std::optional<std::string_view> header_field(const ngx_http_request_t* r, std::string_view name) {
+    std::optional<std::string_view> field;
+    std::string joined;
     each_header_line(r, name, [&](std::string_view line) {
-        if (field) {
-            field->append(", ").append(line);
-        } else {
-            field = std::string(line);
+        if (!field) {
+            field = line;
+            return;
         }
+        if (joined.empty()) {
+            joined = *field;
+        }
+        joined.append(", ").append(line);
     });
-    return field;
+    return joined.empty() ? field : in_request_memory(r, joined);
 }
 
 }  // namespace ngx

@@ -13,9 +13,9 @@ namespace ngx {
 
 /// A token in a request; nothing about it is known to be true.
 struct FoundToken {
-    std::string text;
+    std::string_view text;  // in the request's memory, as csrf is
     TokenLocation location = TokenLocation::headers;
-    std::optional<std::string> csrf;  // what the client sent beside a cookie, where that is asked for
+    std::optional<std::string_view> csrf;  // what the client sent beside a cookie, where that is asked for
 };
 
 /// No token in any place that was searched. The sentence tells the client where one is expected.
@@ -38,7 +38,8 @@ using Search = std::variant<FoundToken, NoToken, BadToken, NeedsBody>;
 [[nodiscard]] Search find_token(ngx_http_request_t* r, const LocationConfig& config, const TokenLocations& locations,
                                 bool refresh, bool body_is_read);
 
-/// The lines of a request header, joined by ", " as one field (RFC 9110 §5.3); nothing where there is none.
-[[nodiscard]] std::optional<std::string> header_field(const ngx_http_request_t* r, std::string_view name);
+/// The lines of a request header, joined by ", " as one field (RFC 9110 §5.3); nothing where there is none. In the
+/// request's memory.
+[[nodiscard]] std::optional<std::string_view> header_field(const ngx_http_request_t* r, std::string_view name);
 
 }  // namespace ngx

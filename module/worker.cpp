@@ -7,6 +7,8 @@ namespace ngx {
 
 namespace {
 
+constexpr std::size_t default_cache_size = std::size_t{8} * 1024 * 1024;
+
 Worker* current = nullptr;  // the one global: nginx hands nothing to init_process that could carry it
 
 /// Workers load what the configuration's checker loaded, in the same order, so that indices agree.
@@ -72,6 +74,9 @@ ngx_int_t start_worker(ngx_cycle_t* cycle) noexcept {
             started->counters = start_counters(config.counters);
             if (config.key_requests != nullptr) {
                 started->live_keys = LiveKeys(*config.key_requests);
+            }
+            if (const std::size_t size = config.cache == nullptr ? default_cache_size : *config.cache; size != 0) {
+                started->cache = std::make_unique<jwt::TokenCache>(size);
             }
             if (config.lua != nullptr) {
                 load_files(*started, config);

@@ -10,6 +10,7 @@
 #include <tl/expected.hpp>
 
 #include "../core/key.hpp"
+#include "../core/token_cache.hpp"
 #include "../core/verifier.hpp"
 #include "counters.hpp"
 #include "live_keys.hpp"
@@ -38,6 +39,7 @@ private:
 struct Worker {
     jwt::Verifier verifier;
     jwt::json::Parser parser;
+    std::unique_ptr<jwt::TokenCache> cache;  // null where it is off
     HookKeys hook_keys;
     Counters counters;
     Watches watches;

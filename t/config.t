@@ -213,6 +213,7 @@ my @directives = (
     ['jwt_handler outside a location', "$key jwt_handler hello;", qr/"jwt_handler" directive is not allowed here/,
         "$key jwt_lua_file %%DIR%%/hooks.lua; location / { jwt_handler hello; }"],
     ['jwt_lua_limit in a server', "jwt_lua_limit steps=20000;", qr/"jwt_lua_limit" directive is not allowed here/, "jwt_realm x;"],
+    ['jwt_cache in a server', "jwt_cache 1m;", qr/"jwt_cache" directive is not allowed here/, "jwt_realm x;"],
     ['a key within limit_except', "location / {\n limit_except GET {\n $key #!\n }\n}",
         qr/"jwt_secret_key" directive is not allowed here/, "$key location / {\n limit_except GET {\n jwt_required;\n }\n}"],
     ['jwt_required within if', "$key location / {\n if (\$arg_a) {\n jwt_required; #!\n }\n}",
@@ -237,6 +238,9 @@ my @http_directives = (
     ['jwt_lua_limit with memory that is no size', "jwt_lua_limit memory=much;", qr/"memory=" takes a size/, "jwt_lua_limit memory=1m;"],
     ['jwt_lua_limit with no time', "jwt_lua_limit time=0;", qr/"time=" takes a time of at least 1ms/, "jwt_lua_limit time=1ms;"],
     ['jwt_lua_limit without words', "jwt_lua_limit;", qr/invalid number of arguments in "jwt_lua_limit"/, "jwt_lua_limit time=10ms;"],
+    ['jwt_cache that is no size', "jwt_cache much;", qr/"much" is no size: write it as in 512k or 8m, or "off"/, "jwt_cache 512k;"],
+    ['jwt_cache without room', "jwt_cache 63k;", qr/jwt_cache 63k has no room for tokens: write at least 64k, or "off"/, "jwt_cache 64k;"],
+    ['jwt_cache twice', "jwt_cache 1m;\njwt_cache off; #!", qr/"jwt_cache" directive is duplicate/, "jwt_cache off;"],
     ['jwt_lua_limit twice', "jwt_lua_limit time=10ms;\njwt_lua_limit time=20ms; #!", qr/"jwt_lua_limit" directive is duplicate/, "jwt_lua_limit time=20ms;"],
 );
 

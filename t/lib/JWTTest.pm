@@ -97,6 +97,8 @@ sub _write_config {
         %{ $self->{arguments} });
     my $load = $ENV{JWT_STATIC} ? '' : 'load_module %%MODULE%%;';
     my $user = $> == 0 ? 'user root;' : '';
+    # The whole suite may be run with another size, as in JWT_CACHE=off.
+    my $cache = $ENV{JWT_CACHE} && $snippet{http} !~ /jwt_cache/ ? "jwt_cache $ENV{JWT_CACHE};" : '';
     my $temporary = join ' ', map { "${_}_temp_path %%DIR%%/$_;" } qw(client_body proxy fastcgi uwsgi scgi);
     my $http2 = $snippet{http2} ? 'listen 127.0.0.1:%%PORTh2%% http2;' : '';
     my $server = $snippet{config} eq '' ? '' : <<"EOF_SERVER";
@@ -119,6 +121,7 @@ events { worker_connections 512; }
 http {
     access_log %%DIR%%/access.log;
     $temporary
+    $cache
 $snippet{http}
 $server}
 EOF_CONF

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "algorithm.hpp"
+#include "key.hpp"
+#include "token.hpp"
+
+namespace jwt {
+
+/// A keyed hash of texts up to max_size bytes: NH of UMAC (Black, Halevi, Krawczyk, Krovetz and Rogaway 1999; RFC 4418
+/// §5.2) over 64-bit words. Two different texts have one NH value for at most one in 2^64 keys, whatever the texts:
+/// that is proven, and as its multiplications do not wait for each other it is also the fastest one can do.
+class TextHash {
+public:
+    static constexpr std::size_t max_size = max_token_size;
+    using Key = std::array<std::uint64_t, max_size / sizeof(std::uint64_t) + 4>;
+
+    explicit TextHash(const Key& key) noexcept : key_(key) {}
+    /// One that nobody knows. Throws where OpenSSL has no randomness to give.
+    [[nodiscard]] static std::unique_ptr<const TextHash> random();
+
+    /// Its high bits are the better ones. `text` is no longer than max_size.
+    [[nodiscard]] std::uint64_t operator()(std::string_view text) const noexcept;
+
+private:
+    Key key_;
+};
+
+/// Authentic tokens by the text that was presented, so that a signature is checked once. An entry says that keys of one
+/// key set made that signature, and no more: whoever finds one judges its times, audience, type and revocation as if it
+/// were new. What was refused is not remembered: that would cost a forger one changed byte.
+///
+/// The least recently used entries make room for new ones. Not for use by two threads at once.
+class TokenCache {
+public:
+    struct Counts {
+        std::uint64_t hits = 0;
+        std::uint64_t misses = 0;
+        std::uint64_t evictions = 0;
+    };
+
+    /// The smallest size that is worth having, in bytes.
+    static constexpr std::size_t min_size = std::size_t{64} * 1024;
+
+    /// Takes no more than `size` bytes of memory, with all that it needs to find its entries. At least min_size.
+    explicit TokenCache(std::size_t size, std::unique_ptr<const TextHash> hash = TextHash::random());
+    ~TokenCache();
+    TokenCache(const TokenCache&) = delete;
+    TokenCache& operator=(const TokenCache&) = delete;
+
+    /// What Verifier::parse would say of a text, where it was seen before: the same token, as one that nobody has
+    /// looked at. Of bare tokens only, since what another one holds depends on keys.
+    [[nodiscard]] std::optional<UnverifiedToken> parsed(std::string_view presented) noexcept;
+
+    /// What Verifier::authenticate would say, where these very keys verified the token by an algorithm of `allowed`.
+    /// Nothing because of another set of keys, be it of the same place in memory.
+    [[nodiscard]] std::optional<AuthenticToken> find(const UnverifiedToken& token, const KeySet& keys,
+                                                     AlgorithmSet allowed) noexcept;
+
+    /// Keeps a token that Verifier::authenticate made with these keys.
+    void insert(const AuthenticToken& token, const KeySet& keys);
+
+    [[nodiscard]] const Counts& counts() const noexcept { return counts_; }
+    [[nodiscard]] std::size_t entries() const noexcept { return entries_; }
+    /// Memory in use, in bytes.
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+private:
+    struct Entry;
+
+    [[nodiscard]] Entry*& bucket(std::uint64_t hash) const noexcept { return buckets_[hash >> shift_]; }
+    template <class Fits>
+    [[nodiscard]] Entry* look_up(std::uint64_t hash, std::string_view presented, Fits fits) const noexcept;
+    void link_newest(Entry& entry) noexcept;
+    void unlink(Entry& entry) noexcept;
+    void remove(Entry* entry) noexcept;
+
+    const std::size_t max_size_;
+    const std::unique_ptr<const TextHash> hash_;
+    unsigned shift_;  // of a hash, down to the number of its bucket
+    std::unique_ptr<Entry*[]> buckets_;
+    Entry* newest_ = nullptr;
+    Entry* oldest_ = nullptr;
+    Entry* last_parsed_ = nullptr;  // which find is most often asked for
+    std::size_t size_;
+    std::size_t entries_ = 0;
+    Counts counts_;
+};
+
+}  // namespace jwt

@@ -1,0 +1,38 @@
+#include "authentication.hpp"
+
+#include "counters.hpp"
+#include "worker.hpp"
+
+namespace ngx {
+
+tl::expected<jwt::UnverifiedToken, jwt::Refusal> parse_token(std::string_view text) {
+    Worker& own = worker();
+    if (own.cache != nullptr) {
+        if (auto seen = own.cache->parsed(text)) {
+            return std::move(*seen);
+        }
+    }
+    return own.verifier.parse(text);
+}
+
+tl::expected<jwt::AuthenticToken, jwt::Refusal> authenticate_token(jwt::UnverifiedToken&& token,
+                                                                   const jwt::KeySet& keys, jwt::AlgorithmSet allowed) {
+    jwt::TokenCache* cache = worker().cache.get();
+    if (cache == nullptr) {
+        return jwt::Verifier::authenticate(std::move(token), keys, allowed);
+    }
+    if (auto known = cache->find(token, keys, allowed)) {
+        count(Counter::cache_hits);
+        return std::move(*known);
+    }
+    count(Counter::cache_misses);
+    auto authentic = jwt::Verifier::authenticate(std::move(token), keys, allowed);
+    if (authentic) {
+        const std::uint64_t evicted = cache->counts().evictions;
+        cache->insert(*authentic, keys);
+        count(Counter::cache_evictions, cache->counts().evictions - evicted);
+    }
+    return authentic;
+}
+
+}  // namespace ngx

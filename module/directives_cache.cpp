@@ -1,0 +1,30 @@
+#include "directives.hpp"
+
+#include "../core/token_cache.hpp"
+#include "guard.hpp"
+
+namespace ngx {
+
+char* set_cache(ngx_conf_t* cf, ngx_command_t*, void* conf) {
+    MainConfig& config = *static_cast<MainConfig*>(conf);
+    if (config.cache != nullptr) {
+        return is_duplicate();
+    }
+    ngx_str_t& word = words(cf)[1];
+    if (view(word) == "off") {
+        config.cache = make_in_pool<std::size_t>(cf->pool, std::size_t{0});
+        return NGX_CONF_OK;
+    }
+    const ssize_t size = ngx_parse_size(&word);
+    if (size == NGX_ERROR) {
+        return config_error(cf, quoted(view(word)) + " is no size: write it as in 512k or 8m, or \"off\"");
+    }
+    if (static_cast<std::size_t>(size) < jwt::TokenCache::min_size) {
+        return config_error(
+            cf, "jwt_cache " + std::string(view(word)) + " has no room for tokens: write at least 64k, or \"off\"");
+    }
+    config.cache = make_in_pool<std::size_t>(cf->pool, static_cast<std::size_t>(size));
+    return NGX_CONF_OK;
+}
+
+}  // namespace ngx
