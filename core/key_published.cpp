@@ -40,11 +40,12 @@ tl::expected<KeySet, KeyError> KeySet::from_published(std::string_view text, std
     if (secret) {
         return refuse("publishes a secret or private key");
     }
-    tl::expected<KeySet, KeyError> set = from_json(*root, complaints);
-    if (set && set->verifies().empty()) {
-        return refuse("holds no key for signatures");
-    }
-    return set;
+    return from_json(*root, complaints).and_then([](KeySet&& set) -> tl::expected<KeySet, KeyError> {
+        if (set.verifies().empty()) {
+            return refuse("holds no key for signatures: all of them are for encryption");
+        }
+        return std::move(set);
+    });
 }
 
 }  // namespace jwt

@@ -29,7 +29,7 @@ void drop_line_end(std::string& text) {
 }
 
 /// Why keys do not belong into a file of that kind; nothing where they do.
-std::string_view misplaced(KeySources::Kind kind, const jwt::KeySet& set) {
+std::string misplaced(KeySources::Kind kind, const jwt::KeySet& set) {
     const auto& keys = set.keys();
     if (kind == KeySources::Kind::public_key &&
         std::any_of(keys.begin(), keys.end(), [](const auto& key) { return key->symmetric(); })) {
@@ -41,8 +41,8 @@ std::string_view misplaced(KeySources::Kind kind, const jwt::KeySet& set) {
                                       : "holds no key that signs: write jwt_decryption_key for keys that only decrypt";
     }
     if (kind == KeySources::Kind::public_key && set.verifies().empty()) {
-        return "holds no key that verifies: it is for encryption, and private ones that decrypt go to "
-               "jwt_decryption_key";
+        return "holds no key that verifies (" + keys.front()->description() +
+               "): a private key that decrypts goes to jwt_decryption_key";
     }
     return {};
 }

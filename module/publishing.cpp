@@ -86,7 +86,7 @@ jwt::KeySet published_keys(const KeySources& sources) {
 std::shared_ptr<const Publication> Publications::now(const LocationConfig& config, const KeyWatch* files) {
     const Publication& configured = *config.publication;
     std::shared_ptr<const Publication> publication(std::shared_ptr<void>(), &configured);
-    if (files == nullptr || files->changes() == 0 || configured.kind != Publication::Kind::jwks) {
+    if (files == nullptr || files->changes() == 0 || config.content != Content::jwks) {
         return publication;
     }
     Made& made = made_[&configured];

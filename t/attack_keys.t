@@ -95,7 +95,8 @@ my %weak = (
     'Ed448 of order 1' => [okp_jwk('Ed448', '01' . '00' x 56), $small_order],
     'Ed448 of order 2' => [okp_jwk('Ed448', 'fe' . 'ff' x 27 . 'fe' . 'ff' x 27 . '00'), $small_order],
     'Ed448 of order 4' => [okp_jwk('Ed448', '00' x 57), $small_order],
-    'X25519' => [okp_jwk('X25519', '09' . '00' x 31), qr/is of kty "OKP" on crv "X25519": .*OKP has Ed25519 and Ed448/],
+    'X25519 of order 1' => [okp_jwk('X25519', '00' x 32), qr/has a point of small order, with which everybody agrees/],
+    'X25519 for signatures' => [{ %{ okp_jwk('X25519', '09' . '00' x 31) }, use => 'sig' }, qr/is for encryption alone, and has use "sig"/],
 );
 
 sub check {
@@ -202,7 +203,7 @@ my @mistakes = (
     ['a curve of no algorithm', $public,
         qr/use P-256, P-384, P-521 or secp256k1/, pem_of(qw(EC -pkeyopt ec_paramgen_curve:brainpoolP256r1))],
     ['a key of a type that does not sign', $public,
-        qr/is of type X25519, which makes no JWT signatures: use RSA, EC, Ed25519 or Ed448/, pem_of('X25519')],
+        qr/holds no key that verifies \(X25519 public key\)/, pem_of('X25519')],
     ['an encrypted private key', $private,
         qr/is encrypted: write it unencrypted with "openssl pkey/, openssl('pkey', '-aes128', '-passout', 'pass:x', '-in', $unencrypted)],
     ['an OpenSSH private key', $private, qr/is in OpenSSH's format: convert a copy with "ssh-keygen/,

@@ -23,6 +23,7 @@ my %files = (
     'session.lua' => (grep { /set_access_cookies/ } @lua)[0],
     'signing.jwk' => encode_json({ %{ keypair('ES256')->{private_jwk} }, kid => 'now' }),
     'next.jwk'    => encode_json({ %{ keypair('ES256')->{public_jwk} }, kid => 'next' }),
+    'decryption.jwk' => encode_json({ %{ keypair('ES256')->{private_jwk} }, use => 'enc', alg => 'ECDH-ES' }),
     'idp.jwks'    => sprintf('{"keys":[{"kty":"EC","crv":"P-256","x":"%s","y":"%s"}]}', @{$key->{public_jwk}}{qw(x y)}),
 );
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "../base64url.hpp"
+#include "../jwe.hpp"
 #include "../jws.hpp"
 #include "../policy.hpp"
 #include "../token.hpp"
@@ -17,17 +18,19 @@
 namespace jwt::command {
 namespace {
 
-constexpr std::string_view help = R"(jwt inspect [--at TIME] TOKEN|-
+constexpr std::string_view help = R"(jwt inspect [--key FILE] [--at TIME] TOKEN|-
 
-Shows the header, the payload and the times of a token, and what is wrong with its form.
-It looks at no key: whatever it shows may be forged. "jwt verify" tells.
+Shows the header, the payload and the times of a token, and what is wrong with its form. Of an
+encrypted token (JWE) it shows the header, and what it takes to decrypt it; with a key, what is in
+it. No signature is checked: whatever it shows may be forged. "jwt verify" tells.
 
-  --at TIME  the time to compare with, in seconds since 1970 or as 2024-02-29T12:00:00Z (now)
+  --key FILE private key or secret that decrypts: PEM, JWK or JWK Set; any number of times
+  --at TIME   the time to compare with, in seconds since 1970 or as 2024-02-29T12:00:00Z (now)
 
 Exit status: 0 the form is sound, 1 it is not, 2 nothing was looked at.
 )";
 
-constexpr std::array options = {Option{"--at", "TIME"}};
+constexpr std::array options = {Option{"--key", "FILE", true}, Option{"--at", "TIME"}};
 
 [[nodiscard]] std::vector<std::string_view> split(std::string_view token) {
     std::vector<std::string_view> parts;
@@ -151,7 +154,7 @@ void append_times(std::string& out, json::Value payload, Time now) {
         return "this is JSON: paste the token alone, without quotes or braces around it";
     }
     if (parts == 5) {
-        return "it has five parts: this is an encrypted token (JWE), which shows nothing but its header";
+        return "it has five parts: this is an encrypted token (JWE), and what is in one must be signed";
     }
     if (text.find_first_of("=+/") != std::string_view::npos) {
         return "it has characters of base64 (= + /): tokens are base64url without padding";
@@ -188,31 +191,110 @@ void append_claims_fault(std::string& out, json::Value payload, Time now) {
     }
 }
 
-[[nodiscard]] Result<Exit> run(const Arguments& arguments) {
-    Inputs inputs;
-    const auto time = now(arguments);
-    const auto token = token_operand(arguments, inputs);
-    if (!time || !token) {
-        return failure(time ? token.error() : time.error());
+/// What it takes to decrypt a token.
+[[nodiscard]] std::string needed_key(const jwe::EncryptedToken& token) {
+    const KeyManagement management = token.management();
+    const std::string kid = token.kid() ? ", of kid " + quoted(*token.kid()) : "";
+    if (rsa_managements.has(management)) {
+        return "the RSA private key of its recipient" + kid;
     }
-    const std::vector<std::string_view> parts = split(*token);
+    if (ecdh_managements.has(management)) {
+        const auto epk = token.header().member("epk");
+        const auto crv = epk ? epk->member("crv") : std::nullopt;
+        return "its recipient's private key on curve " + (crv ? crv->text() : "(epk names none)") + kid;
+    }
+    const std::size_t size =
+        management == KeyManagement::dir ? sizes(token.encryption()).key : wrapping_key_size(management);
+    return "the shared secret of " + std::to_string(size) + " bytes" + kid;
+}
+
+void append_encryption(std::string& out, const jwe::EncryptedToken& token) {
+    out += "Encryption\n  decrypted by " + needed_key(token) + "\n";
+    out += symmetric_managements.has(token.management())
+               ? "  made by somebody who knows that secret\n"
+               : "  made by anybody: the key that encrypts is public. Only a signed token in it proves who\n";
+}
+
+[[nodiscard]] Exit inspect_text(std::string& out, std::string_view token, Time time);
+
+/// A JWE: its header, and with keys what is in it.
+[[nodiscard]] Exit inspect_encrypted(std::string& out, std::string_view text, const KeySet& keys, Time time) {
+    json::Parser parser;
+    auto token = jwe::parse(text, parser);
+    if (!token) {
+        json::Document header;
+        append_segment(out, "Header", split(text)[0], header);
+        out += "Form\n  " + std::string(word(token.error().error)) + ": " + token.error().message +
+               "\n  it has five parts: this is an encrypted token (JWE)\n";
+        return Exit::refused;
+    }
+    out += "Header\n" + pretty(token->header(), 2) + "\n";
+    append_encryption(out, *token);
+    if (keys.empty()) {
+        out += "Form\n  sound as far as it can be seen. \"jwt inspect --key\" with that key shows what is in it.\n";
+        return Exit::done;
+    }
+    const auto decrypted = jwe::decrypt(*std::move(token), keys);
+    if (!decrypted) {
+        out += "Content\n  " + std::string(word(decrypted.error().error)) + ": " + decrypted.error().message + "\n";
+        return Exit::refused;
+    }
+    if (decrypted->is_nested()) {
+        out += "Content\n  a token (cty is JWT):\n";
+        return inspect_text(out, decrypted->plaintext(), time);
+    }
+    json::Document payload;
+    const auto claims = parser.parse_object(decrypted->plaintext(), payload);
+    out += "Payload\n";
+    if (!claims) {
+        out += "  no JSON object (" + std::string(json::text(claims.error())) +
+               "): " + std::to_string(decrypted->plaintext().size()) + " bytes\n";
+        return Exit::refused;
+    }
+    out += pretty(*claims, 2) + "\n";
+    append_times(out, *claims, time);
+    append_claims_fault(out, *claims, time);
+    out += decrypted->by_shared_secret() ? "Form\n  sound. Nobody signed it: its encryption is its only proof.\n"
+                                         : "Form\n  not_nested: nobody signed it, and anybody could encrypt it\n";
+    return decrypted->by_shared_secret() ? Exit::done : Exit::refused;
+}
+
+[[nodiscard]] Result<KeySet> decryption_keys(const Arguments& arguments, Inputs& inputs) {
+    return arguments.has("--key") ? keys_of(arguments, inputs, {}) : KeySet();
+}
+
+[[nodiscard]] Exit inspect_text(std::string& out, std::string_view token, Time time) {
+    const std::vector<std::string_view> parts = split(token);
     json::Document header;
     json::Document payload;
-    std::string out;
     append_segment(out, "Header", parts[0], header);
     if (parts.size() == 2 || parts.size() == 3) {
         append_segment(out, "Payload", parts[1], payload);
-        append_times(out, payload.root(), *time);
-        append_claims_fault(out, payload.root(), *time);
+        append_times(out, payload.root(), time);
+        append_claims_fault(out, payload.root(), time);
     }
-    const std::string faults = form_faults(*token, parts, header.root());
+    const std::string faults = form_faults(token, parts, header.root());
     if (faults.empty()) {
         out += "Form\n  sound. Nobody's signature was checked: \"jwt verify\" with a key does that.\n";
     } else {
         out += "Form\n" + faults;
     }
-    print(out);
     return faults.empty() ? Exit::done : Exit::refused;
+}
+
+[[nodiscard]] Result<Exit> run(const Arguments& arguments) {
+    Inputs inputs;
+    const auto time = now(arguments);
+    const auto token = token_operand(arguments, inputs);
+    const auto keys = decryption_keys(arguments, inputs);
+    if (!time || !token || !keys) {
+        return failure(!time ? time.error() : !token ? token.error() : keys.error());
+    }
+    std::string out;
+    const Exit exit =
+        jwe::segments(*token) ? inspect_encrypted(out, *token, *keys, *time) : inspect_text(out, *token, *time);
+    print(out);
+    return exit;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "../issuer.hpp"
+#include "../jwe.hpp"
 #include "command.hpp"
 #include "input.hpp"
 #include "output.hpp"
@@ -31,6 +32,9 @@ Prints a signed token, made as the nginx module makes them.
   --fresh              mark it as fresh
   --issuer I           the claim iss
   --audience A         the claim aud, several options for several
+  --encrypt-to FILE    encrypt it once it is signed: the recipient's public key or secret
+  --encrypt-alg ALG    how its key is encrypted (the first that the recipient's key serves)
+  --encrypt-enc ENC    how its content is encrypted (the first that fits; A256GCM)
   --at TIME            issue it as of that time: seconds since 1970, or 2024-02-29T12:00:00Z (now)
 
 Exit status: 0 the token is printed, 2 there is none.
@@ -50,6 +54,9 @@ constexpr std::array options = {Option{"--key", "FILE"},
                                 Option{"--fresh", ""},
                                 Option{"--issuer", "ISSUER"},
                                 Option{"--audience", "AUDIENCE", true},
+                                Option{"--encrypt-to", "FILE"},
+                                Option{"--encrypt-alg", "ALG"},
+                                Option{"--encrypt-enc", "ENC"},
                                 Option{"--at", "TIME"}};
 
 [[nodiscard]] Result<std::string> json_string(std::string_view option, std::string_view text) {
@@ -188,6 +195,62 @@ struct Signer {
     });
 }
 
+struct Encrypter {
+    std::shared_ptr<const Key> key;
+    KeyManagement management;
+    ContentEncryption encryption;
+};
+
+/// The first way to encrypt that the recipient's keys and the options leave.
+[[nodiscard]] Result<Encrypter> first_encrypter(const KeySet& keys, std::optional<KeyManagement> alg,
+                                                std::optional<ContentEncryption> enc) {
+    // Of content encryptions the strongest that is fast; dir has the one that its secret fits.
+    constexpr std::array preferred = {ContentEncryption::a256gcm,       ContentEncryption::a128gcm,
+                                      ContentEncryption::a192gcm,       ContentEncryption::a256cbc_hs512,
+                                      ContentEncryption::a192cbc_hs384, ContentEncryption::a128cbc_hs256};
+    for (std::size_t i = 0; i < key_management_count; ++i) {
+        const auto management = static_cast<KeyManagement>(i);
+        for (const ContentEncryption encryption : preferred) {
+            const bool asked = (!alg || *alg == management) && (!enc || *enc == encryption);
+            if (auto key = asked ? keys.encrypter(management, encryption) : nullptr) {
+                return Encrypter{std::move(key), management, encryption};
+            }
+        }
+    }
+    KeyManagementSet served;
+    for (const auto& key : keys.keys()) {
+        served = served | key->encrypts();
+    }
+    return failure(served.empty() ? "the recipient's key does not encrypt: name one for encryption"
+                                  : "the recipient's key does not encrypt that way: it serves " + names(served));
+}
+
+[[nodiscard]] Result<std::optional<Encrypter>> encrypter_of(const Arguments& arguments, Inputs& inputs) {
+    const auto alg_name = arguments.value("--encrypt-alg");
+    const auto enc_name = arguments.value("--encrypt-enc");
+    const auto file = arguments.value("--encrypt-to");
+    if (!file) {
+        return alg_name || enc_name ? Result<std::optional<Encrypter>>(failure(
+                                          "nobody is named whom the token is encrypted for: write --encrypt-to FILE"))
+                                    : std::nullopt;
+    }
+    const auto alg = alg_name ? key_management_named(*alg_name) : std::nullopt;
+    const auto enc = enc_name ? content_encryption_named(*enc_name) : std::nullopt;
+    if (alg_name && !alg) {
+        return failure("there is no algorithm " + quoted(*alg_name) +
+                       " to encrypt with: write one as in RSA-OAEP-256 or "
+                       "ECDH-ES+A256KW");
+    }
+    if (enc_name && !enc) {
+        return failure("there is no content encryption " + quoted(*enc_name) + ": write one as in A256GCM");
+    }
+    const auto keys = key_file(*file, inputs);
+    if (!keys) {
+        return tl::unexpected(keys.error());
+    }
+    return first_encrypter(*keys, alg, enc).map([](Encrypter&& found) { return std::optional(std::move(found)); });
+}
+
 [[nodiscard]] Result<Exit> run(const Arguments& arguments) {
     if (!arguments.operands().empty()) {
         return failure("the word " + quoted(arguments.operands().front()) +
@@ -206,6 +269,10 @@ struct Signer {
     if (!signer) {
         return tl::unexpected(signer.error());
     }
+    const auto encrypter = encrypter_of(arguments, inputs);
+    if (!encrypter) {
+        return tl::unexpected(encrypter.error());
+    }
     const auto kid = arguments.value("--kid");
     if (kid && !signer->key->kid()) {
         auto text = json_string("--kid", *kid);
@@ -215,8 +282,11 @@ struct Signer {
         request->headers.emplace_back("kid", *std::move(text));
     }
     return issue(*request, *signer->key, signer->algorithm, *time)
-        .map([](const std::string& token) {
-            print(token + "\n");
+        .map([&encrypter](const std::string& token) {
+            const auto& to = *encrypter;
+            print((to ? jwe::encrypt(token, *to->key, to->management, to->encryption, R"(,"typ":"JWT","cty":"JWT")")
+                      : token) +
+                  "\n");
             return Exit::done;
         })
         .map_error([](const IssueError& error) { return error.message; });
