@@ -77,8 +77,8 @@ tl::expected<KeyFileContents, std::string> read_key_file_contents(KeySources::Ki
     if (!set) {
         return tl::make_unexpected(std::move(set.error().message));
     }
-    if (const std::string_view problem = misplaced(kind, *set); !problem.empty()) {
-        return tl::make_unexpected(std::string(problem));
+    if (std::string problem = misplaced(kind, *set); !problem.empty()) {
+        return tl::make_unexpected(std::move(problem));
     }
     contents.keys = std::move(*set);
     return contents;

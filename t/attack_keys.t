@@ -191,8 +191,8 @@ my ($public, $private) = map { "jwt_$_\_key %%DIR%%/key;" } qw(public private);
 my @mistakes = (
     ['an empty secret', 'jwt_secret_key "";',
         qr/jwt_secret_key has 0 bytes, HS256 needs at least 32: make one with "openssl rand/],
-    ['an empty secret file', 'jwt_secret_key file:%%DIR%%/key;', qr/jwt_secret_key has 0 bytes/, ''],
-    ['a secret of one line end', 'jwt_secret_key file:%%DIR%%/key;', qr/jwt_secret_key has 0 bytes/, "\n"],
+    ['an empty secret file', 'jwt_secret_key file:%%DIR%%/key;', qr/secret file "\S+" has 0 bytes/, ''],
+    ['a secret of one line end', 'jwt_secret_key file:%%DIR%%/key;', qr/secret file "\S+" has 0 bytes/, "\n"],
     ['an empty hex secret', 'jwt_secret_key hex:;', qr/jwt_secret_key has 0 bytes/],
     ['a secret too short for an allowed algorithm', qq(jwt_secret_key "@{['s3cret' x 8]}";),
         qr/jwt_secret_key has 48 bytes, HS512 needs at least 64/],
