@@ -282,18 +282,16 @@ tl::expected<Path, std::string> Path::parse(std::string_view text) {
     };
     constexpr std::string_view empty_name = "has an empty name: write names with one dot between them, as in a.b";
     for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] == '.') {
-            if (!end_name()) {
-                return tl::unexpected(std::string(empty_name));
-            }
-        } else if (text[i] != '\\') {
-            name.push_back(text[i]);
-        } else if (++i < text.size() && (text[i] == '.' || text[i] == '\\')) {
-            name.push_back(text[i]);
-        } else {
+        const bool escapes = text[i] == '\\';
+        if (escapes && (++i == text.size() || (text[i] != '.' && text[i] != '\\'))) {
             return tl::unexpected<std::string>(
                 "has a backslash before neither a dot nor a backslash: write \"\\.\" for a dot in a name, \"\\\\\" for "
                 "a backslash");
+        }
+        if (escapes || text[i] != '.') {
+            name.push_back(text[i]);
+        } else if (!end_name()) {
+            return tl::unexpected(std::string(empty_name));
         }
     }
     if (!end_name()) {
@@ -326,9 +324,10 @@ std::optional<json::Value> Path::find(json::Value root) const noexcept {
 }
 
 tl::expected<Condition, std::string> parse_condition(std::span<const std::string_view> words) {
-    auto path = words.empty() ? tl::unexpected(std::string("is missing")) : Path::parse(words[0]);
+    const std::string_view name = words.empty() ? std::string_view() : words.front();
+    auto path = Path::parse(name);
     if (!path) {
-        return tl::unexpected("path " + quoted(words.empty() ? "" : words[0]) + " " + path.error());
+        return tl::unexpected("path " + quoted(name) + " " + path.error());
     }
     Condition condition{.path = *std::move(path)};
     if (words.size() < 2) {

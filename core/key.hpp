@@ -117,6 +117,13 @@ public:
     [[nodiscard]] static tl::expected<KeySet, KeyError> from_json(json::Value jwk_or_set,
                                                                   std::vector<std::string>* complaints = nullptr);
 
+    /// What a provider publishes: a JWK Set and nothing else (RFC 7517 §5), of at most max_published_keys. Keys that
+    /// cannot be used are left out as by from_text. A set with a secret or a private member anywhere is refused as a
+    /// whole: who publishes those has lost them.
+    [[nodiscard]] static tl::expected<KeySet, KeyError> from_published(std::string_view text,
+                                                                       std::vector<std::string>* complaints = nullptr);
+    static constexpr std::size_t max_published_keys = 1000;
+
     /// Tells this set from every other one, also from those that were or will be: a copy is the same set until a key is
     /// added to either. To be compared; who holds one keeps others from being equal by chance. Null for no keys.
     using Identity = std::shared_ptr<const void>;
@@ -145,6 +152,8 @@ public:
     /// The first key that encrypts that way, or null.
     [[nodiscard]] std::shared_ptr<const Key> encrypter(KeyManagement management,
                                                        ContentEncryption encryption) const noexcept;
+    /// Whether some key has this kid.
+    [[nodiscard]] bool names(std::string_view kid) const noexcept;
 
     /// The first key that signs with `algorithm`, or null.
     [[nodiscard]] std::shared_ptr<const Key> signer(Algorithm algorithm) const noexcept;

@@ -258,6 +258,10 @@ std::shared_ptr<const Key> KeySet::encrypter(KeyManagement management, ContentEn
     return found == keys_.end() ? nullptr : *found;
 }
 
+bool KeySet::names(std::string_view kid) const noexcept {
+    return std::ranges::any_of(keys_, [kid](const auto& key) { return key->kid() == kid; });
+}
+
 std::shared_ptr<const Key> KeySet::signer(Algorithm algorithm) const noexcept {
     const auto found =
         std::ranges::find_if(keys_, [algorithm](const auto& key) { return key->signs().has(algorithm); });

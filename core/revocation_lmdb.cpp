@@ -1,5 +1,6 @@
 #include "revocation_lmdb.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -15,7 +16,8 @@ namespace {
 constexpr std::uint64_t format = 1;
 constexpr unsigned most_databases = 4;
 // One for each process and for each thread that lists, at 64 bytes; those of workers that are on their way out count.
-constexpr unsigned most_readers = 4096;
+constexpr unsigned most_readers = 2048;
+constexpr off_t lock_file_size = off_t{64} * (most_readers + 64);
 constexpr mdb_mode_t file_mode = 0600;
 
 StoreError error_of(int rc) noexcept {
@@ -49,6 +51,18 @@ std::uint64_t random_number() {
 
 std::string data_file(const std::string& folder) {
     return folder + "/data.mdb";
+}
+
+/// LMDB writes to its lock file through a mapping, where a full disk would be the end of the process (SIGBUS): its
+/// blocks are taken beforehand. To be done while this process has the file not open, or its locks end here.
+int reserve_lock_file(const std::string& folder) noexcept {
+    const int fd = open((folder + "/lock.mdb").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, file_mode);
+    if (fd < 0) {
+        return errno;
+    }
+    const int rc = posix_fallocate(fd, 0, lock_file_size);
+    close(fd);
+    return rc;
 }
 
 }  // namespace
@@ -211,7 +225,8 @@ int Store::State::open(std::size_t size) noexcept {
     opened = std::chrono::steady_clock::now();
     read_only = false;
     broken = false;
-    int rc = open_environment(size, 0);
+    int rc = reserve_lock_file(options.folder);
+    rc = rc == 0 ? open_environment(size, 0) : rc;
     if (rc == EROFS || rc == EACCES) {
         read_only = true;
         rc = open_environment(size, MDB_RDONLY);

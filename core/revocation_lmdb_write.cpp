@@ -1,4 +1,5 @@
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -111,7 +112,9 @@ int Writer::find_room(const MDB_envinfo& info, std::size_t pages) const noexcept
         return 0;
     }
     std::size_t free = 0;
-    const int rc = count_free(txn_.get(), free);
+    Transaction reader;  // LMDB shows its list of free pages to no other
+    int rc = state_.begin(MDB_RDONLY, reader);
+    rc = rc == 0 ? count_free(reader.get(), free) : rc;
     return rc == 0 && unused + free < pages ? MDB_MAP_FULL : rc;
 }
 
@@ -262,6 +265,12 @@ int Writer::drop_outbox(Sequence sequence) noexcept {
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
+/// A disk with room for a part of a write makes LMDB say EIO.
+bool has_no_room(const std::string& folder) noexcept {
+    struct statvfs disk {};
+    return statvfs(folder.c_str(), &disk) == 0 && disk.f_bavail * disk.f_frsize < growth;
+}
+
 /// One transaction: all that `body` writes, or nothing.
 template <class Body>
 int write(Store::State& state, std::size_t changes, Body&& body) {
@@ -269,7 +278,8 @@ int write(Store::State& state, std::size_t changes, Body&& body) {
     Writer writer(state);
     int rc = writer.start(changes);
     rc = rc == 0 ? body(writer) : rc;
-    return rc == 0 ? writer.commit() : rc;
+    rc = rc == 0 ? writer.commit() : rc;
+    return rc == EIO && has_no_room(state.options.folder) ? ENOSPC : rc;
 }
 
 }  // namespace

@@ -27,7 +27,8 @@ public:
     [[nodiscard]] tl::expected<UnverifiedToken, Refusal> parse(std::string_view text, std::string_view presented);
 
     /// Checks the signature with the keys that serve the token's algorithm, which must be in `allowed`. Nothing reaches
-    /// cryptography unless some key serves that algorithm.
+    /// cryptography unless some key serves that algorithm. A token that is refused stays as it was: other keys may be
+    /// tried.
     [[nodiscard]] static tl::expected<AuthenticToken, Refusal> authenticate(UnverifiedToken&& token, const KeySet& keys,
                                                                             AlgorithmSet allowed);
 

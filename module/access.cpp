@@ -6,6 +6,7 @@
 #include "fetch.hpp"
 #include "guard.hpp"
 #include "judgement.hpp"
+#include "key_fetch.hpp"
 #include "request_state.hpp"
 #include "text.hpp"
 #include "token_source.hpp"
@@ -330,7 +331,7 @@ ngx_int_t settle_request(ngx_http_request_t* r) noexcept {
 }
 
 ngx_int_t judge_subrequest(ngx_http_request_t* r) noexcept {
-    if (r == r->main || is_fetch(r)) {
+    if (r == r->main || is_fetch(r) || is_key_fetch(r)) {
         return NGX_DECLINED;
     }
     const ngx_int_t rc = guarded_step(r, run);

@@ -74,6 +74,9 @@ Answer default_answer(const ngx_http_request_t* r, const Denial& denial) {
     Answer answer;
     answer.status = denial.status != 0 ? denial.status : status_of(denial.reason);
     answer.content_type = "application/json";
+    if (denial.reason == jwt::Reason::unavailable) {
+        answer.headers.emplace_back("Retry-After", std::to_string(denial.retry_after));
+    }
     answer.body = "{";
     jwt::json::append_string(answer.body, view(location_config(r).error_message_key));
     answer.body += ":";

@@ -12,6 +12,7 @@
 #include "../core/algorithm.hpp"
 #include "../core/key.hpp"
 #include "../core/policy.hpp"
+#include "key_request.hpp"
 #include "lua_host.hpp"
 #include "status.hpp"
 
@@ -60,13 +61,15 @@ struct Requirement {
 
 /// The key directives of one level, as read. Inherited as a whole.
 struct KeySources {
-    enum class Kind : std::uint8_t { secret, public_key, private_key };
+    enum class Kind : std::uint8_t { secret, public_key, private_key, request, issuer };
     struct Source {
         Kind kind;
-        std::string name;    // of the directive, with its file: `jwt_public_key "rsa.pem"`
+        std::string name;    // of the directive, with its file: `jwt_public_key "rsa.pem"`; of Kind::issuer its own
         std::string secret;  // of Kind::secret
-        jwt::KeySet keys;    // of the others
+        jwt::KeySet keys;    // of key files
         Origin origin;
+        std::string uri{};  // of Kind::request
+        KeyTimes times{};   // likewise
     };
     std::vector<Source> sources;
 
@@ -82,10 +85,22 @@ struct KeySources {
     ~KeySources();
 };
 
+struct TrustedIssuer;
+
 /// Keys as requests use them.
 struct Keys {
     jwt::KeySet verifying;
-    std::shared_ptr<const jwt::Key> signer;  // of jwt_algorithm; may be null
+    std::shared_ptr<const jwt::Key> signer;     // of jwt_algorithm; may be null
+    std::vector<const KeyRequest*> requests{};  // what is verified with beside them: see LiveKeys
+    std::size_t index = 0;                      // among those that have requests
+    std::vector<TrustedIssuer> issuers;         // who have keys of their own
+};
+
+/// An issuer as a location trusts it: what verifies its tokens verifies nobody else's.
+struct TrustedIssuer {
+    Keys keys;
+    jwt::AlgorithmSet algorithms;
+    jwt::Policy policy;  // names its `iss`
 };
 
 /// A hooks file as a location uses it: the file is loaded in every worker under the same index.
@@ -103,6 +118,8 @@ struct MainConfig {
     struct CountersConfig* counters;  // null where nothing is counted
     struct RevocationConfig* revocation;
     time_t longest_leeway;  // of all locations
+    KeyRequests* key_requests;
+    struct IssuerBlocks* issuers;
 };
 
 struct LuaFileSpec {

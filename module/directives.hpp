@@ -39,6 +39,22 @@ namespace ngx {
 /// A path of the configuration, relative to its folder.
 [[nodiscard]] std::string full_path(ngx_conf_t* cf, std::string_view path);
 
+/// The key directives of the level that is being read.
+[[nodiscard]] KeySources& key_sources(ngx_conf_t* cf, LocationConfig& config);
+
+/// Reads the line of a key file, or of a provider's location, into these.
+[[nodiscard]] char* read_key_file(ngx_conf_t* cf, KeySources& keys, bool is_private);
+[[nodiscard]] char* read_key_request(ngx_conf_t* cf, KeySources& keys);
+
+/// Adds the keys of a secret or file that `allowed` can use; an error sentence where it has none.
+[[nodiscard]] std::optional<std::string> add_verifying_keys(const KeySources::Source& source, jwt::AlgorithmSet allowed,
+                                                            jwt::KeySet& into);
+
+/// Has a location's keys come from a provider too; an error sentence where no key of one serves these algorithms. For
+/// merging, within the server of the location.
+[[nodiscard]] std::optional<std::string> add_key_request(ngx_conf_t* cf, const KeySources::Source& source,
+                                                         jwt::AlgorithmSet allowed, Keys& keys);
+
 /// Adds one place to search for tokens; an error sentence where that is none or comes twice.
 [[nodiscard]] std::optional<std::string> add_location(TokenLocations& locations, std::string_view text);
 
@@ -56,5 +72,9 @@ char* set_discovery(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 
 // What merge.cpp does with the directives of a file of their own.
 void merge_revocation(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) noexcept;
+char* set_key_request(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_key_zone(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_issuer(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_trust(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 
 }  // namespace ngx

@@ -23,16 +23,16 @@ std::string full_path(ngx_conf_t* cf, std::string_view path) {
     return std::string(view(full));
 }
 
-namespace {
-
-constexpr std::size_t max_key_file = 1024 * 1024;
-
 KeySources& key_sources(ngx_conf_t* cf, LocationConfig& config) {
     if (config.key_sources == nullptr) {
         config.key_sources = make_in_pool<KeySources>(cf->pool);
     }
     return *config.key_sources;
 }
+
+namespace {
+
+constexpr std::size_t max_key_file = 1024 * 1024;
 
 std::optional<std::string> decode_hex(std::string_view text) {
     const auto digit = [](char c) {
@@ -113,10 +113,12 @@ char* set_secret_key(ngx_conf_t* cf, ngx_command_t*, void* conf) {
 }
 
 char* set_key_file(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
-    KeySources& keys = key_sources(cf, location_config(conf));
-    const bool is_private = directive(cmd) == "jwt_private_key";
+    return read_key_file(cf, key_sources(cf, location_config(conf)), directive(cmd) == "jwt_private_key");
+}
+
+char* read_key_file(ngx_conf_t* cf, KeySources& keys, bool is_private) {
     const std::string path = full_path(cf, view(words(cf)[1]));
-    const std::string called = directive(cmd) + " " + quoted(path);
+    const std::string called = std::string(view(words(cf)[0])) + " " + quoted(path);
     const auto text = file_contents(path, max_key_file);
     if (!text) {
         return config_error(cf, called + " " + text.error());

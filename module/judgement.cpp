@@ -5,6 +5,7 @@
 #include "authentication.hpp"
 #include "conditions.hpp"
 #include "guard.hpp"
+#include "issuers.hpp"
 #include "revocation.hpp"
 #include "worker.hpp"
 
@@ -36,13 +37,25 @@ std::string identity_text(jwt::json::Value payload, const jwt::Policy& policy) {
     return text ? std::string(*text) : identity ? identity->text() : std::string();
 }
 
+/// Whether a token's algorithm is one of these.
+bool may_use(const jwt::UnverifiedToken& token, jwt::AlgorithmSet allowed) {
+    const auto alg = token.header().member("alg");
+    const auto name = alg ? alg->string() : std::nullopt;
+    const auto algorithm = name ? jwt::algorithm_named(*name) : std::nullopt;
+    return algorithm && allowed.has(*algorithm);
+}
+
 Judgement without_result(NoResult why) {
     return why == NoResult::waiting ? Judgement(Waiting{}) : Judgement(Failed{status_of(why)});
 }
 
 /// Asks the revocation store. Nothing where the token was not revoked.
-std::optional<Judgement> ask_store(const Requirement& requirement, const Judging& judging, Accepted& candidate) {
+std::optional<Judgement> ask_store(const Requirement& requirement, Judging& judging, Accepted& candidate) {
     using jwt::revocation::Verdict;
+    if (judging.step != Judging::Step::revocation_store) {
+        return std::nullopt;  // a hook waits, which may have revoked the token itself
+    }
+    judging.step = Judging::Step::token_in_blocklist;
     if (!requirement.check_revocation || !is_checked(*judging.config, candidate.token.payload())) {
         return std::nullopt;
     }
@@ -109,11 +122,11 @@ std::optional<Judgement> ask_hooks(ngx_http_request_t* r, const Requirement& req
 /// The keys for a token: the location's, or those that the hook decode_key names; null where the hook knows none for
 /// it.
 tl::expected<std::shared_ptr<const jwt::KeySet>, NoResult> keys_for(ngx_http_request_t* r, Judging& judging,
+                                                                    const Keys* own,
                                                                     const jwt::UnverifiedToken& token) {
     const LocationConfig& config = *judging.config;
     if (config.lua == nullptr || !config.lua->file.has(Hook::decode_key)) {
-        // The configuration outlives the request: nothing to share.
-        return std::shared_ptr<const jwt::KeySet>(std::shared_ptr<void>(), &config.keys->verifying);
+        return worker().live_keys.current(*own);
     }
     auto text = worker().lua->decode_key(judging.run, r, config.lua->file, token.header(), token.payload());
     if (!text) {
@@ -136,23 +149,52 @@ jwt::Demand demand_of(const Requirement& requirement, const FoundToken& found) {
     return {requirement.use, requirement.fresh, found.csrf};
 }
 
+/// Of a token that the keys at hand do not verify: whether its key may be one that a provider has yet to tell us.
+std::optional<Judgement> ask_providers(ngx_http_request_t* r, Judging& judging, const Rules& rules,
+                                       const jwt::UnverifiedToken& token) {
+    const LocationConfig& config = *judging.config;
+    const bool hook_decides = config.lua != nullptr && config.lua->file.has(Hook::decode_key);
+    if (hook_decides || rules.keys->requests.empty() || !may_use(token, *rules.algorithms)) {
+        return std::nullopt;
+    }
+    LiveKeys& live = worker().live_keys;
+    switch (live.ask(r, *rules.keys, token, judging.key_wait)) {
+        case KeyStanding::settled:
+            return std::nullopt;
+        case KeyStanding::waiting:
+            return Waiting{};
+        case KeyStanding::unavailable:
+            break;
+    }
+    Denied denied{{jwt::Reason::unavailable, "Keys are not available", std::nullopt, std::nullopt}, std::monostate{}};
+    denied.denial.retry_after = live.retry_after(*rules.keys);
+    return denied;
+}
+
 /// From an unverified token to a candidate in `judging`. Nothing where it is one.
 std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requirement, Judging& judging,
                                 jwt::UnverifiedToken& parsed) {
     const LocationConfig& config = *judging.config;
-    const auto keys = keys_for(r, judging, parsed);
+    const auto rules = rules_for(config, parsed.payload());
+    if (!rules) {
+        return denied(jwt::Refusal(rules.error()));
+    }
+    const auto keys = keys_for(r, judging, rules->keys, parsed);
     if (!keys) {
         return without_result(keys.error());
     }
     if (*keys == nullptr) {
         return denied(jwt::refusal(jwt::Error::signature));
     }
-    auto authentic = authenticate_token(std::move(parsed), **keys, *config.decode_algorithms);
+    auto authentic = authenticate_token(std::move(parsed), **keys, *rules->algorithms);
     if (!authentic) {
+        if (auto undecided = ask_providers(r, judging, *rules, parsed)) {
+            return undecided;
+        }
         return denied(std::move(authentic.error()));
     }
     judging.verified_at = now();
-    auto verified = jwt::Verifier::verify(std::move(*authentic), *config.policy, demand_of(requirement, judging.found),
+    auto verified = jwt::Verifier::verify(std::move(*authentic), *rules->policy, demand_of(requirement, judging.found),
                                           judging.verified_at);
     if (!verified) {
         jwt::RefusedToken& refused = verified.error();
@@ -174,7 +216,11 @@ std::optional<jwt::Refusal> outlived(const Requirement& requirement, const Judgi
     if (now() == judging.verified_at) {
         return std::nullopt;
     }
-    return jwt::Verifier::check_again(token, *judging.config->policy, demand_of(requirement, judging.found), now());
+    const auto rules = rules_for(*judging.config, token.payload());
+    if (!rules) {
+        return rules.error();
+    }
+    return jwt::Verifier::check_again(token, *rules->policy, demand_of(requirement, judging.found), now());
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "../core/policy.hpp"
 #include "../core/token.hpp"
 #include "config.hpp"
+#include "key_source.hpp"
 #include "request_state.hpp"
 #include "token_source.hpp"
 
@@ -33,15 +34,16 @@ using Judgement = std::variant<Accepted, Denied, Failed, Waiting>;
 
 /// A token on its way, kept while a hook waits.
 struct Judging {
-    enum class Step : std::uint8_t { token_in_blocklist, token_verification, user_lookup };
+    enum class Step : std::uint8_t { revocation_store, token_in_blocklist, token_verification, user_lookup };
 
     const LocationConfig* config;  // whose rules these are
     FoundToken found;              // empty where none was found
     std::variant<std::monostate, jwt::UnverifiedToken, Accepted> token;
     jwt::Time verified_at{};
-    Step step = Step::token_in_blocklist;  // of the hooks that are asked about an accepted token
-    std::optional<Denied> denied;          // what its answer hook is told
+    Step step = Step::revocation_store;  // of those that are asked about an accepted token: each once
+    std::optional<Denied> denied;        // what its answer hook is told
     LuaRun run;
+    KeyWait key_wait;
 };
 
 /// Takes a token the whole way: parse, key, signature, claims, type, freshness, revocation, token_verification,

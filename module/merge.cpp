@@ -4,6 +4,7 @@
 #include "counters.hpp"
 #include "directives.hpp"
 #include "guard.hpp"
+#include "issuers.hpp"
 
 // How a location takes over what its surroundings say, and the mistakes that show only when all of it is known.
 
@@ -41,7 +42,8 @@ std::string advice(jwt::AlgorithmSet served) {
                           : "write jwt_algorithm or jwt_decode_algorithms with one of " + names(served);
 }
 
-/// Adds the keys of one source that `allowed` can use; an error sentence where it has none.
+}  // namespace
+
 std::optional<std::string> add_verifying_keys(const KeySources::Source& source, jwt::AlgorithmSet allowed,
                                               jwt::KeySet& into) {
     if (source.kind == KeySources::Kind::secret) {
@@ -73,6 +75,8 @@ std::optional<std::string> add_verifying_keys(const KeySources::Source& source, 
     return std::nullopt;
 }
 
+namespace {
+
 /// The key that signs with jwt_algorithm: of jwt_private_key, or the secret.
 tl::expected<std::shared_ptr<const jwt::Key>, std::string> find_signer(const KeySources& sources,
                                                                        jwt::Algorithm algorithm) {
@@ -101,16 +105,36 @@ bool decides_keys(const LocationConfig& config) {
     return config.lua != nullptr && config.lua->file.has(Hook::decode_key);
 }
 
+std::optional<std::string> add_source(ngx_conf_t* cf, const KeySources::Source& source, const LocationConfig& config,
+                                      Keys& keys) {
+    switch (source.kind) {
+        case KeySources::Kind::issuer:
+            return add_issuer(cf, source, config, keys);
+        case KeySources::Kind::request:
+            return add_key_request(cf, source, *config.decode_algorithms, keys);
+        case KeySources::Kind::secret:
+        case KeySources::Kind::public_key:
+        case KeySources::Kind::private_key:
+            break;
+    }
+    return add_verifying_keys(source, *config.decode_algorithms, keys.verifying);
+}
+
 /// Makes the keys of a location that uses them.
 char* prepare_keys(ngx_conf_t* cf, LocationConfig& config) {
     auto* keys = make_in_pool<Keys>(cf->pool);
     const bool public_given = has_kind(*config.key_sources, KeySources::Kind::public_key);
     for (const auto& source : config.key_sources->sources) {
+        if (decides_keys(config) && source.kind == KeySources::Kind::issuer) {
+            return config_error(cf, source.origin,
+                                "jwt_trust and the hook \"decode_key\" both choose the keys of a token: remove one of "
+                                "them");
+        }
         // A private key verifies too, by its public half, unless public keys are named.
         if (decides_keys(config) || (source.kind == KeySources::Kind::private_key && public_given)) {
             continue;
         }
-        if (const auto problem = add_verifying_keys(source, *config.decode_algorithms, keys->verifying)) {
+        if (const auto problem = add_source(cf, source, config, *keys)) {
             return config_error(cf, source.origin, *problem);
         }
     }
@@ -322,9 +346,18 @@ char* merge_keys(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& pre
         return NGX_CONF_OK;
     }
     if (conf.key_sources != nullptr) {
+        const bool as_outside = conf.key_sources == prev.key_sources && conf.algorithm == prev.algorithm &&
+                                decides_keys(conf) == decides_keys(prev) && prev.decode_algorithms != nullptr &&
+                                *conf.decode_algorithms == *prev.decode_algorithms;
+        // Each location trusts issuers by its own claims.
+        if (as_outside && prev.keys != nullptr && prev.keys->issuers.empty()) {
+            conf.keys = prev.keys;
+            return NGX_CONF_OK;
+        }
+        // What verifies for an issuer or by a request is of its location or server; all else is of its rules alone.
         for (const KeySources::Made& made : conf.key_sources->made) {
             if (made.algorithm == conf.algorithm && made.decode_algorithms == *conf.decode_algorithms &&
-                made.hook_decides == decides_keys(conf)) {
+                made.hook_decides == decides_keys(conf) && made.keys->issuers.empty() && made.keys->requests.empty()) {
                 conf.keys = made.keys;
                 return NGX_CONF_OK;
             }
@@ -332,10 +365,10 @@ char* merge_keys(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& pre
         return prepare_keys(cf, conf);
     }
     if (conf.required != nullptr && conf.required->on && !decides_keys(conf)) {
-        return config_error(
-            cf, conf.required->origin,
-            "jwt_required has no key to verify tokens with: write jwt_secret_key or jwt_public_key here or around it, "
-            "or a hook \"decode_key\"");
+        return config_error(cf, conf.required->origin,
+                            "jwt_required has no key to verify tokens with: write jwt_secret_key, jwt_public_key or "
+                            "jwt_key_request here "
+                            "or around it, or a hook \"decode_key\"");
     }
     return NGX_CONF_OK;
 }

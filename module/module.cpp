@@ -4,6 +4,7 @@
 
 #include "access.hpp"
 #include "config.hpp"
+#include "key_fetch.hpp"
 #include "revocation.hpp"
 #include "sliding.hpp"
 #include "variables.hpp"
@@ -42,6 +43,10 @@ ngx_int_t finish_configuration(ngx_conf_t* cf) noexcept {
         config->lua->checker.reset();  // workers have hosts of their own
         config->lua->sources.close();
     }
+    if (config->key_requests != nullptr && !config->key_requests->requests.empty() &&
+        add_key_zone(cf, *config->key_requests) != NGX_OK) {
+        return NGX_ERROR;
+    }
     if (finish_revocation(cf) != NGX_CONF_OK) {
         return NGX_ERROR;
     }
@@ -57,7 +62,7 @@ ngx_int_t finish_configuration(ngx_conf_t* cf) noexcept {
     return add_handler(cf, NGX_HTTP_ACCESS_PHASE, judge_request);
 }
 
-// The chain of header filters is a variable of each of them: nginx has no other place, and sets it anew whenever it
+// The chain of filters is a variable of each of them: nginx has no other place, and sets it anew whenever it
 // reads a configuration.
 ngx_http_output_header_filter_pt next_header_filter;
 
@@ -66,7 +71,15 @@ ngx_int_t filter_header(ngx_http_request_t* r) noexcept {
     return rc == NGX_OK ? next_header_filter(r) : rc;
 }
 
+ngx_http_output_body_filter_pt next_body_filter;
+
+ngx_int_t filter_body(ngx_http_request_t* r, ngx_chain_t* in) noexcept {
+    return is_key_fetch(r) ? take_key_body(r, in) : next_body_filter(r, in);
+}
+
 ngx_int_t add_filter(ngx_conf_t*) noexcept {
+    next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = filter_body;
     next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = filter_header;
     return NGX_OK;

@@ -24,6 +24,7 @@ struct Denial {
     std::optional<jwt::json::Value> payload;
     ngx_uint_t status = 0;  // of the default answer, where it is not that of the reason
     std::string scope{};    // that the token lacks
+    unsigned retry_after = 1;  // seconds; of Reason::unavailable
 };
 
 /// A denial together with the token that it speaks of.

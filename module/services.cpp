@@ -3,6 +3,7 @@
 #include "config.hpp"
 #include "cookies.hpp"
 #include "guard.hpp"
+#include "issuers.hpp"
 #include "issuing.hpp"
 #include "judgement.hpp"
 #include "lua_services.hpp"
@@ -67,13 +68,24 @@ ServiceResult decode(ngx_http_request_t* r, std::string_view token, std::optiona
         return bad(
             r, "no key verifies tokens here: write jwt_secret_key or jwt_public_key into the location or around it");
     }
-    auto authentic = jwt::Verifier::authenticate(std::move(*parsed), chosen ? *chosen : config.keys->verifying,
-                                                 *config.decode_algorithms);
+    Rules rules{config.keys, config.decode_algorithms, config.policy};
+    if (!chosen) {
+        const auto found = rules_for(config, parsed->payload());
+        if (!found) {
+            return bad(r, found.error().message);
+        }
+        rules = *found;
+        chosen = worker().live_keys.current(*rules.keys);
+    }
+    auto authentic = jwt::Verifier::authenticate(std::move(*parsed), *chosen, *rules.algorithms);
     if (!authentic) {
+        if (!key_text) {
+            worker().live_keys.prompt(*rules.keys);  // this call does not wait, the next one may find them
+        }
         return bad(r, authentic.error().message);
     }
     auto verified =
-        jwt::Verifier::verify(std::move(*authentic), *config.policy, {jwt::TokenUse::any, false, csrf}, now());
+        jwt::Verifier::verify(std::move(*authentic), *rules.policy, {jwt::TokenUse::any, false, csrf}, now());
     if (verified) {
         return good(r, header_and_payload(verified->header(), verified->payload()));
     }

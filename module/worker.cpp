@@ -75,6 +75,9 @@ ngx_int_t start_worker(ngx_cycle_t* cycle) noexcept {
             if (const std::size_t size = config.cache == nullptr ? default_cache_size : *config.cache; size != 0) {
                 started->cache = std::make_unique<jwt::TokenCache>(size);
             }
+            if (config.key_requests != nullptr) {
+                started->live_keys = LiveKeys(*config.key_requests);
+            }
             if (config.lua != nullptr) {
                 load_files(*started, config);
             }

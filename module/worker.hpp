@@ -13,6 +13,7 @@
 #include "../core/token_cache.hpp"
 #include "../core/verifier.hpp"
 #include "counters.hpp"
+#include "live_keys.hpp"
 #include "lua_host.hpp"
 #include "revocation.hpp"
 #include "watch.hpp"
@@ -43,6 +44,7 @@ struct Worker {
     Watches watches;
     std::unique_ptr<LuaHost> lua;              // null where no hooks file is configured
     std::unique_ptr<Revocations> revocations;  // null without jwt_revocation_store
+    LiveKeys live_keys{KeyRequests{}};
 };
 
 /// The worker of this process: made by start_worker, ended by stop_worker. Never null while requests are served.

@@ -234,7 +234,7 @@ my @mistakes = (
     ['the algorithm none', 'jwt_algorithm none;', qr/unknown algorithm "none": write one of HS256/],
     ['the algorithm none among others', 'jwt_decode_algorithms HS256 none;',
         qr/unknown algorithm "none": write one of HS256/],
-    ['no key at all', '', qr/jwt_required has no key to verify tokens with: write jwt_secret_key or jwt_public_key/],
+    ['no key at all', '', qr/jwt_required has no key to verify tokens with: write jwt_secret_key, jwt_public_key or jwt_key_request/],
 );
 for (@mistakes) {
     my ($name, $directives, $message, $content) = @$_;

@@ -262,6 +262,7 @@ subtest 'verify' => sub {
         ['other identity', ['--identity-claim', 'uid'], {}, 'claim_missing', { uid => 'x' }],
         ['refresh wanted', ['--type', 'refresh'], {}, 'refresh_token_required', { type => 'refresh' }],
         ['access wanted', ['--type', 'access'], { type => 'refresh' }, 'refresh_token_refused', {}],
+        ['too old', ['--max-age', '5m'], { iat => $now - 330 }, 'too_old', { iat => $now - 240 }],
         ['fresh wanted', ['--fresh'], { fresh => JSON::PP::false }, 'not_fresh', { fresh => JSON::PP::true }],
     );
     for my $case (@cases) {
@@ -269,6 +270,13 @@ subtest 'verify' => sub {
         refuses($name, 1, qr/^jwt: $word: \S.*\S$/m, @verify, @$words, token(claims(%$bad)));
         accepts("$name, put right", @verify, @$words, token(claims(%$fine)));
     }
+    my @profile = (@verify, '--profile', 'rfc9068', '--issuer', 'i', '--audience', 'a');
+    my @by_profile = (iss => 'i', aud => 'a', client_id => 'c', iat => $now, jti => 'j', exp => $now + 60);
+    refuses('profile, no access token', 1, qr/typ_mismatch: /, @profile, token(claims(@by_profile)));
+    accepts('profile, put right', @profile, token(claims(@by_profile), extra_headers => { typ => 'at+jwt' }));
+    refuses('profile without audience', 2, qr/write --issuer and --audience/, @profile[0 .. 6], $good);
+    refuses('bad profile', 2, qr/"rfc1" is none of the profiles/, @verify, '--profile', 'rfc1', $good);
+    refuses('bad age', 2, qr/--max-age "x" is no time span/, @verify, '--max-age', 'x', $good);
     accepts('any type', @verify, token(claims(type => 'refresh')));
     accepts('sub is a number, --no-verify-sub', @verify, '--no-verify-sub', token(claims(sub => 7)));
     accepts('no exp', @verify, token(claims(exp => undef)));

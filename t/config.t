@@ -125,7 +125,7 @@ my @directives = (
     ['jwt_required twice', "$key jwt_required;\njwt_required fresh; #!", qr/"jwt_required" directive is duplicate/,
         "$key jwt_required fresh;"],
     ['jwt_required without any key', "location / {\n  jwt_required; #!\n}",
-        qr/jwt_required has no key to verify tokens with: write jwt_secret_key or jwt_public_key/,
+        qr/jwt_required has no key to verify tokens with: write jwt_secret_key, jwt_public_key or jwt_key_request/,
         "$key location / {\n  jwt_required;\n}"],
     ['jwt_required optional without any key', "jwt_required optional;", qr/jwt_required has no key to verify/,
         "$key jwt_required optional;"],

@@ -19,6 +19,7 @@ my $key   = keypair('ES256');
 my %files = (
     'jwt.secret'  => "$JWTTest::Token::secret\n",
     'hooks.lua'   => $lua[0],
+    'logout.lua'  => (grep { /jwt\.revoke\(\)/ } @lua)[0],
     'session.lua' => (grep { /set_access_cookies/ } @lua)[0],
     'signing.jwk' => encode_json({ %{ keypair('ES256')->{private_jwk} }, kid => 'now' }),
     'next.jwk'    => encode_json({ %{ keypair('ES256')->{public_jwk} }, kid => 'next' }),
@@ -100,7 +101,9 @@ for my $name (sort keys %astray) {
 }
 
 for my $example (grep { !/load_module/ } @nginx) {
-    my ($outer, $inner) = $example =~ /\Amap/ ? $example =~ /\A(.*?)^(location .*)\z/ms : ('', $example);
+    my ($outer, $inner) = $example =~ /^jwt_issuer/m ? ($example, 'location / { jwt_required; jwt_trust corp partner; }')
+        : $example =~ /\Amap/ ? $example =~ /\A(.*?)^(location .*)\z/ms
+        :                        ('', $example);
     my ($code, $said) = JWTTest->nginx_t(
         http   => 'jwt_secret_key file:%%DIR%%/jwt.secret; limit_req_zone $binary_remote_addr zone=addresses:1m rate=1r/s; ' . in_place($outer),
         config => in_place($inner),
@@ -141,6 +144,17 @@ is_deeply([$handed->read_file('download.log') =~ /"(.*)"/g], ['GET /download/a%2
 my ($authorization) = map { $_->[1] } grep { $_->[0] eq 'Authorization' } @{ $handed->get_with('/exchanged/', $link)->{json}{headers} };
 isnt($authorization, "Bearer $link", 'another token for the application');
 is($handed->get('/exchanged/', [Authorization => $authorization])->{status}, 200, 'which is good');
+# The recipe of Revocation.
+my $logout = JWTTest->new(
+    files   => { %files, 'html/index.html' => 'in' },
+    http    => 'jwt_revocation_store %%DIR%%/store;',
+    config  => 'jwt_secret_key file:%%DIR%%/jwt.secret; location / { jwt_required; root %%DIR%%/html; }'
+        . in_place((grep { /jwt_handler logout/ } @nginx)[0]),
+);
+my $mine = token(claims());
+is($logout->get_with('/', $mine)->{status}, 200, 'logout: a good token');
+is($logout->get_with('/logout', $mine)->{json}{msg}, 'Logged out', 'logout: is revoked');
+is($logout->get_with('/', $mine)->{status}, 401, 'logout: and refused');
 
 # The recipe of user_lookup by jwt.fetch.
 my ($directory) = grep { /location = \/directory/ } @nginx;

@@ -258,4 +258,19 @@ inherited('methods', { tenant => 'acme', scope => 'write' }, 405, 'POST with it,
 inherited('methods', { scope => 'write' }, 403, 'POST without what the server asks', method => 'POST');
 is($t->request('GET', '/open/', [], undef, port => 'inherit')->{status}, 200, 'inheritance: jwt_required off asks nothing');
 
+# ---- PCRE that compiles patterns counts steps too
+
+my $jit = JWTTest->new(
+    main => 'pcre_jit on;',
+    config => <<"EOF_CONFIG",
+    root %%DIR%%/html;
+    jwt_secret_key "$JWTTest::Token::secret";
+    location / { jwt_required; jwt_require_claim email ~ ^(a+)+\$; }
+EOF_CONFIG
+    files => { 'html/index.html' => 'inside' },
+);
+is($jit->get_with('/', token(claims(email => 'a' x 1000)))->{body}, 'inside', 'pcre_jit: a pattern that matches');
+is($jit->get_with('/', token(claims(email => $trap)))->{status}, 403, 'pcre_jit: one that would run for ever');
+like($jit->log, qr/\[error\].*gave up/, 'pcre_jit: gives up');
+
 done_testing;

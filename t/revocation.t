@@ -46,9 +46,10 @@ sub config {
 EOF_CONFIG
 }
 
+my $store = 'jwt_revocation_store %%DIR%%/store size=16m;';
 my $t = JWTTest->new(
     config  => config(),
-    http    => 'jwt_revocation_store %%DIR%%/store size=16m;',
+    http    => $store,
     files   => \%hooks,
     workers => 4,
 );
@@ -79,6 +80,70 @@ sub call {
     is($t->get_with('/api/', $one)->{json}{msg}, 'Token has been revoked', 'with the answer for revoked tokens');
     is(status_everywhere($two), '200', 'another token is not');
     is($t->get_with('/skip/', $one)->{status}, 200, 'skip_revocation_check');
+}
+
+{
+    my ($access, $refresh) = (new_token(jti => 'a1'), new_token(jti => 'r1', type => 'refresh'));
+    call(revoke => { jti => $_ }) for qw(a1 r1);
+    is($t->get_with('/refresh/', $refresh)->{status}, 401, 'a revoked refresh token');
+    is($t->get_with('/only_refresh/', $refresh)->{status}, 401, 'jwt_revocation_checks refresh asks about it');
+    is($t->get_with('/only_refresh/', $access)->{status}, 200, 'and not about an access token');
+    is($t->get_with('/only_access/', $access)->{status}, 401, 'jwt_revocation_checks access does');
+    is($t->get_with('/only_access/', $refresh)->{status}, 200, 'and not about the refresh token');
+    my $other = new_token(jti => 'a1', type => 'device');
+    is($t->get_with($_, $other)->{status}, 401, "$_: a type that nobody named is asked about") for '/only_access/', '/only_refresh/';
+}
+
+{
+    my $token = new_token(jti => 'forms', sub => 'frank', sid => 'family1', iss => 'me');
+    my $good = sub { is($t->get_with('/api/', $token)->{status}, 200, "$_[0]: undone") };
+    my $gone = sub { is($t->get_with('/api/', $token)->{status}, 401, "$_[0]: revoked") };
+    my @forms = (
+        { jti => 'forms', exp => time + 900 }, { jti => 'forms', iss => 'me' },
+        { subject => 'frank', before => time + 10 }, { family => 'family1', issuer => 'me' },
+        { all => JSON::PP::true(), before => time + 10 }, { token => $token },
+        { jti => 'forms', sub => 'frank', iat => time, iss => 'me', type => 'access', fresh => JSON::PP::false() },
+    );
+    for my $form (@forms) {
+        my $name = join ',', sort keys %$form;
+        is_deeply(call(ask => $form), { revoked => JSON::PP::false() }, "$name: is_revoked says no");
+        is_deeply(call(revoke => $form), { changed => JSON::PP::true() }, "$name: new") or diag $t->log;
+        $gone->($name);
+        is_deeply(call(ask => $form), { revoked => JSON::PP::true() }, "$name: is_revoked says so");
+        is_deeply(call(revoke => $form), { changed => JSON::PP::false() }, "$name: known");
+        is_deeply(call(unrevoke => $form), { changed => JSON::PP::true() }, "$name: taken back");
+        $good->($name);
+        is_deeply(call(unrevoke => $form), { changed => JSON::PP::false() }, "$name: nothing to take back");
+    }
+    is(call(revoke => { jti => 'forms', iss => 'somebody else' })->{changed}, JSON::PP::true(), 'the same jti of another issuer');
+    $good->('another issuer');
+    is(call(revoke => { subject => 'frank', before => time - 1000 })->{changed}, JSON::PP::true(), 'a moment before it was issued');
+    $good->('an earlier moment');
+    is(call(unrevoke => { subject => 'frank' })->{changed}, JSON::PP::true(), 'undone');
+}
+
+{
+    my $log_out = new_token(sub => 'erin', iat => time - 5);
+    is($t->get_with('/api/', $log_out)->{status}, 200, 'erin is logged in');
+    call(revoke => { subject => 'erin' });
+    is(status_everywhere($log_out), '401', 'logged out everywhere');
+    my $again = $t->wait_for(3, sub { $t->get_with('/api/', new_token(sub => 'erin', iat => time))->{status} == 200 });
+    ok($again, 'and can log in again');
+}
+
+{
+    my $bad = sub {
+        my ($body, $want, $name) = @_;
+        is(call(revoke => $body), 500, $name);
+        like($t->log, $want, "$name: the log says why");
+    };
+    $bad->({ subject => 'a', family => 'b' }, qr/stands beside another/, 'two targets');
+    $bad->({ exp => 5 }, qr/the table names nothing/, 'no target');
+    $bad->({ jti => 5 }, qr/jti is a number: give a string/, 'a jti that is no string');
+    $bad->({ jti => '' }, qr/jti is empty/, 'an empty jti');
+    $bad->({ subject => 'a', befor => 5 }, qr/has no option "befor"/, 'an unknown option');
+    $bad->({ token => 'abc' }, qr/Not enough segments/, 'a text that is no token');
+    $bad->({ token => token(claims(), key => 'x' x 64) }, qr/Signature verification failed/, 'a token that somebody else signed');
 }
 
 done_testing;

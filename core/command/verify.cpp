@@ -27,6 +27,8 @@ on standard error where it is refused.
   --issuer I            an issuer to take, several options for several (any)
   --audience A          an audience to take, several options for several (any)
   --leeway SPAN         how far clocks may differ: 30, 30s, 2m (0)
+  --max-age SPAN        refuse tokens that were issued (iat) longer ago
+  --profile rfc9068     take access tokens by RFC 9068 only; with --issuer and --audience
   --identity-claim C    the claim that must be there (sub)
   --no-verify-sub       take a sub that is no string
   --type access|refresh|any
@@ -51,6 +53,8 @@ constexpr std::array options = {Option{"--key", "FILE", true},
                                 Option{"--issuer", "ISSUER", true},
                                 Option{"--audience", "AUDIENCE", true},
                                 Option{"--leeway", "SECONDS"},
+                                Option{"--max-age", "SECONDS"},
+                                Option{"--profile", "rfc9068"},
                                 Option{"--identity-claim", "CLAIM"},
                                 Option{"--no-verify-sub", ""},
                                 Option{"--type", "access|refresh|any"},
@@ -67,11 +71,29 @@ constexpr std::array options = {Option{"--key", "FILE", true},
     if (!leeway) {
         return failure("--leeway " + leeway.error());
     }
-    return Policy{.audiences = owned(arguments.values("--audience")),
+    Policy policy{.audiences = owned(arguments.values("--audience")),
                   .issuers = owned(arguments.values("--issuer")),
                   .leeway = *leeway,
                   .identity_claim = std::string(arguments.value("--identity-claim").value_or("sub")),
                   .verify_sub = !arguments.has("--no-verify-sub")};
+    if (const auto text = arguments.value("--max-age")) {
+        const auto max_age = duration(*text);
+        if (!max_age) {
+            return failure("--max-age " + max_age.error());
+        }
+        policy.max_age = *max_age;
+    }
+    if (const auto profile = arguments.value("--profile")) {
+        if (*profile != "rfc9068") {
+            return failure("--profile " + quoted(*profile) + " is none of the profiles: write rfc9068");
+        }
+        if (policy.issuers.empty() || policy.audiences.empty()) {
+            return failure(
+                "--profile rfc9068 takes tokens of known issuers, made for us: write --issuer and --audience");
+        }
+        policy.profile = Profile::rfc9068;
+    }
+    return policy;
 }
 
 [[nodiscard]] Result<Demand> demand_of(const Arguments& arguments) {

@@ -27,7 +27,7 @@ sub programs {
             or die "the build failed: cmake --build $folder says why\n";
     }
     $folder = abs_path($folder);
-    -e "$folder/$_" or die "$folder/$_ is not there: configure with -DJWT_BENCH=ON\n" for qw(ngx_http_jwt_module.so jwt bench_tokens core_bench);
+    -e "$folder/$_" or die "$folder/$_ is not there: configure with -DJWT_BENCH=ON\n" for qw(ngx_http_jwt_module.so jwt bench_tokens bench_revocations core_bench);
     return $folder;
 }
 
@@ -139,7 +139,7 @@ sub start {
     $self->{pid} = $pid;
     my $until = time + ($parts{patience} || 60);
     until (IO::Socket::INET->new("127.0.0.1:$self->{port}")) {
-        die "nginx did not start\n" if time > $until || waitpid($pid, 1) == $pid;
+        die "nginx did not start: " . slurp("$self->{dir}/error.log") if time > $until || waitpid($pid, 1) != 0;
         sleep 0.05;
     }
     return $self;
@@ -166,7 +166,7 @@ sub stop {
     my $pid = delete $self->{pid} or return;
     kill QUIT => $pid;
     my $until = time + 10;
-    while (waitpid($pid, 1) != $pid) {
+    while (waitpid($pid, 1) == 0) {
         kill TERM => $pid if time > $until;
         sleep 0.02;
     }

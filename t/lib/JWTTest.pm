@@ -210,7 +210,7 @@ sub wait_log {
 
 sub _spawn {
     my ($self, @arguments) = @_;
-    my $pid = fork;
+    my $pid = $self->{arguments}{upgradable} ? $self->_spawn_orphan : fork;
     die "fork: $!" unless defined $pid;
     return $pid if $pid;
     open STDIN, '<', '/dev/null';
@@ -224,6 +224,54 @@ sub _spawn {
     my $nginx = $ENV{JWT_NGINX} || '/usr/sbin/nginx';
     exec { $nginx } $nginx, '-p', $self->{dir}, '-c', "$self->{dir}/nginx.conf", '-e', "$self->{dir}/error.log", @arguments
         or POSIX::_exit(127);
+}
+
+# A fork whose parent ends, in place of which this process adopts it: nginx takes USR2 only where its parent is another
+# than the one that started it.
+sub _spawn_orphan {
+    my ($self) = @_;
+    my %prctl = (x86_64 => 157, aarch64 => 167);
+    my $set_child_subreaper = 36;
+    syscall($prctl{ (POSIX::uname())[4] } // die('no number of prctl is known here'), $set_child_subreaper, 1, 0, 0, 0);
+    unlink "$self->{dir}/nginx.pid";
+    pipe my $from, my $to or die "pipe: $!";
+    my $between = fork // die "fork: $!";
+    if (!$between) {
+        my $pid = fork // POSIX::_exit(1);
+        return 0 if !$pid;
+        syswrite $to, "$pid\n";
+        $self->wait_for(30, sub { -s "$self->{dir}/nginx.pid" || !kill 0, $pid });
+        POSIX::_exit(0);
+    }
+    my $pid = <$from>;
+    waitpid $between, 0;
+    return $pid + 0;
+}
+
+# Runs the binary anew under the same sockets (USR2), and ends the old one; of a server that is `upgradable`.
+sub upgrade {
+    my ($self) = @_;
+    my $old = $self->{pid};
+    kill USR2 => $old;
+    my $pid_file = sub { $self->read_file('nginx.pid') =~ /^(\d+)/ ? $1 : 0 };
+    $self->wait_for(20, sub { -e "$self->{dir}/nginx.pid.oldbin" && $pid_file->() && $pid_file->() != $old })
+        or die "upgrade: no new nginx:\n" . $self->log;
+    $self->{pid} = $pid_file->();
+    $self->wait_for(20, sub { scalar $self->workers }) or die 'upgrade: no new worker';
+    kill QUIT => $old;
+    $self->wait_for(20, sub { waitpid($old, WNOHANG) == $old }) or die 'upgrade: the old nginx did not end';
+    return 1;
+}
+
+# Kills master and workers outright, and starts anew.
+sub kill_all {
+    my ($self) = @_;
+    my $pid = delete $self->{pid};
+    my @workers = split ' ', _read("/proc/$pid/task/$pid/children");
+    kill KILL => $pid, @workers;
+    waitpid $pid, 0;
+    $self->wait_for(10, sub { !grep { _read("/proc/$_/cmdline") =~ /nginx/ } @workers }) or die 'kill_all: workers live on';
+    return $self->start;
 }
 
 sub start {

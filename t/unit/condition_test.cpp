@@ -125,7 +125,7 @@ TEST(Condition, SaysWhatIsWrong) {
         std::string_view error;
     };
     for (const auto& [words, error] : {
-             Row{"", "path \"\" is missing"},
+             Row{"", "path \"\" has an empty name"},
              Row{"a..b", "path \"a..b\" has an empty name"},
              Row{"a ==", "unknown operator \"==\": write one of absent = != in !in contains"},
              Row{"a admin", "unknown operator \"admin\""},

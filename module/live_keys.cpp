@@ -1,0 +1,83 @@
+#include "live_keys.hpp"
+
+#include <algorithm>
+
+namespace ngx {
+
+namespace {
+
+std::optional<std::string_view> kid_of(const jwt::UnverifiedToken& token) {
+    const auto kid = token.header().member("kid");
+    return kid ? kid->string() : std::nullopt;
+}
+
+}  // namespace
+
+LiveKeys::LiveKeys(const KeyRequests& requests) : combined_(requests.key_count) {
+    sources_.reserve(requests.requests.size());
+    for (const auto& request : requests.requests) {
+        sources_.push_back(std::make_unique<KeySource>(*request));
+    }
+}
+
+std::shared_ptr<const jwt::KeySet> LiveKeys::current(const Keys& keys) {
+    if (keys.requests.empty()) {
+        // The configuration outlives the request: nothing to share.
+        return {std::shared_ptr<void>(), &keys.verifying};
+    }
+    Combined& combined = combined_[keys.index];
+    combined.parts.resize(keys.requests.size());
+    bool same = combined.whole != nullptr;
+    for (std::size_t i = 0; i < keys.requests.size(); ++i) {
+        const auto& part = source(*keys.requests[i]).current();
+        if (part != combined.parts[i]) {
+            combined.parts[i] = part;
+            same = false;
+        }
+    }
+    if (same) {
+        return combined.whole;
+    }
+    if (keys.verifying.empty() && combined.parts.size() == 1 && combined.parts.front() != nullptr) {
+        combined.whole = combined.parts.front();
+        return combined.whole;
+    }
+    jwt::KeySet whole = keys.verifying;
+    for (const auto& part : combined.parts) {
+        if (part != nullptr) {
+            std::for_each(part->keys().begin(), part->keys().end(), [&](const auto& key) { whole.add(key); });
+        }
+    }
+    combined.whole = std::make_shared<const jwt::KeySet>(std::move(whole));
+    return combined.whole;
+}
+
+KeyStanding LiveKeys::ask(ngx_http_request_t* r, const Keys& keys, const jwt::UnverifiedToken& token, KeyWait& wait) {
+    const auto kid = kid_of(token);
+    // A kid that one of them names is none that the others would be asked for.
+    const bool is_named = kid && current(keys)->names(*kid);
+    KeyStanding standing = KeyStanding::settled;
+    for (const KeyRequest* request : keys.requests) {
+        const KeyStanding one = source(*request).ask(r, is_named ? std::nullopt : kid, wait);
+        if (one == KeyStanding::waiting || standing == KeyStanding::settled) {
+            standing = one;
+        }
+    }
+    return standing;
+}
+
+void LiveKeys::prompt(const Keys& keys) noexcept {
+    for (const KeyRequest* request : keys.requests) {
+        source(*request).prompt();
+    }
+}
+
+unsigned LiveKeys::retry_after(const Keys& keys) const noexcept {
+    unsigned seconds = 1;
+    for (const KeyRequest* request : keys.requests) {
+        seconds = std::max(seconds, source(*request).retry_after());
+    }
+    return seconds;
+}
+
+}  // namespace ngx
