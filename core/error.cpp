@@ -44,6 +44,12 @@ std::string_view word(Error error) noexcept {
             return "compressed";
         case Error::decryption:
             return "decryption";
+        case Error::not_encrypted:
+            return "not_encrypted";
+        case Error::not_nested:
+            return "not_nested";
+        case Error::replicated_claim:
+            return "replicated_claim";
         case Error::iat_type:
             return "iat_type";
         case Error::iat_future:
@@ -163,6 +169,12 @@ Refusal refusal(Error error, std::string_view detail) {
             return {error, "Compressed tokens (zip) are refused"};
         case Error::decryption:
             return {error, "Decryption failed"};
+        case Error::not_encrypted:
+            return {error, "Only encrypted tokens are allowed"};
+        case Error::not_nested:
+            return {error, "Encrypted token holds no signed token"};
+        case Error::replicated_claim:
+            return {error, with_detail("Header parameter differs from the claim: ", detail)};
         case Error::iat_type:
             return {error, "Issued At claim (iat) must be an integer."};
         case Error::iat_future:

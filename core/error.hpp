@@ -41,6 +41,9 @@ enum class Error : std::uint8_t {
     encryption_not_allowed,
     compressed,
     decryption,
+    not_encrypted,
+    not_nested,
+    replicated_claim,
     // claims (RFC 7519 §4.1)
     iat_type,
     iat_future,

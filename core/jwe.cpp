@@ -142,7 +142,10 @@ tl::expected<DecryptedToken, Refusal> Reader::decrypt(EncryptedToken&& token, co
     }
     // One that cannot be decoded fails as one that was changed.
     if (const auto parts = decoded(*segments(token.text()))) {
-        for (const Key* key : keys.candidates(token.management(), token.kid())) {
+        const auto epk = token.header().member("epk");
+        const auto curve = epk ? text_member(*epk, "crv") : std::nullopt;
+        const Recipient wanted{token.management(), token.encryption(), curve.value_or("")};
+        for (const Key* key : keys.candidates(wanted, token.kid())) {
             if (auto plaintext = decrypted(token, *parts, *key)) {
                 return DecryptedToken(std::move(token), *std::move(plaintext));
             }

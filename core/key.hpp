@@ -94,6 +94,13 @@ private:
     KeyManagement management, ContentEncryption encryption = ContentEncryption::a256gcm,
     std::string_view curve = "P-256", std::size_t bits = 2048);
 
+/// What a JWE asks of a key.
+struct Recipient {
+    KeyManagement management;
+    ContentEncryption encryption;
+    std::string_view curve{};  // of the ephemeral key, for ECDH-ES
+};
+
 /// Keys of one source, in their order.
 class KeySet {
 public:
@@ -146,8 +153,8 @@ public:
     /// Everything that some key decrypts.
     [[nodiscard]] KeyManagementSet decrypts() const noexcept;
 
-    /// Likewise, the keys to try for a JWE.
-    [[nodiscard]] Candidates candidates(KeyManagement management, std::optional<std::string_view> kid) const noexcept;
+    /// Likewise, the keys to try for a JWE: of its curve, for ECDH-ES, and of the size that `dir` asks for.
+    [[nodiscard]] Candidates candidates(const Recipient& wanted, std::optional<std::string_view> kid) const noexcept;
 
     /// The first key that encrypts that way, or null.
     [[nodiscard]] std::shared_ptr<const Key> encrypter(KeyManagement management,

@@ -246,8 +246,13 @@ KeySet::Candidates KeySet::candidates(Algorithm algorithm, std::optional<std::st
     return serving([algorithm](const Key& key) { return key.verifies().has(algorithm); }, kid);
 }
 
-KeySet::Candidates KeySet::candidates(KeyManagement management, std::optional<std::string_view> kid) const noexcept {
-    return serving([management](const Key& key) { return key.decrypts().has(management); }, kid);
+KeySet::Candidates KeySet::candidates(const Recipient& wanted, std::optional<std::string_view> kid) const noexcept {
+    const auto fits = [&wanted](const Key& key) {
+        const Curve* const curve = key.material().curve;
+        return key.decrypts().has(wanted.management) && (curve == nullptr || curve->name == wanted.curve) &&
+               (wanted.management != KeyManagement::dir || key.direct_encryptions().has(wanted.encryption));
+    };
+    return serving(fits, kid);
 }
 
 std::shared_ptr<const Key> KeySet::encrypter(KeyManagement management, ContentEncryption encryption) const noexcept {

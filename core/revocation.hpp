@@ -229,6 +229,8 @@ public:
     [[nodiscard]] StoreResult<std::string> position();
     /// The oldest unsent changes, in the order in which they were made.
     [[nodiscard]] StoreResult<std::vector<Unsent>> outbox(std::size_t limit);
+    /// How many there are. One read transaction.
+    [[nodiscard]] StoreResult<std::uint64_t> outbox_size();
     /// Forgets those up to and including `sequence`.
     [[nodiscard]] StoreResult<void> drop_outbox(std::uint64_t sequence);
 

@@ -14,7 +14,7 @@ namespace jwt::revocation {
 namespace {
 
 constexpr std::uint64_t format = 1;
-constexpr unsigned most_databases = 4;
+constexpr unsigned most_databases = 5;
 // One for each process and for each thread that lists, at 64 bytes; those of workers that are on their way out count.
 constexpr unsigned most_readers = 2048;
 constexpr off_t lock_file_size = off_t{64} * (most_readers + 64);
@@ -180,6 +180,9 @@ int Store::State::open_environment(std::size_t size, unsigned flags) noexcept {
 
 int Store::State::make_databases(MDB_txn* txn, unsigned flags) noexcept {
     int rc = mdb_dbi_open(txn, "tokens", flags, &databases.tokens);
+    rc = rc == 0 ? mdb_dbi_open(txn, "marks", flags | MDB_INTEGERKEY | MDB_DUPSORT | MDB_DUPFIXED | MDB_INTEGERDUP,
+                                &databases.marks)
+                 : rc;
     rc = rc == 0 ? mdb_dbi_open(txn, "rules", flags, &databases.rules) : rc;
     rc = rc == 0 ? mdb_dbi_open(txn, "outbox", flags | MDB_INTEGERKEY, &databases.outbox) : rc;
     return rc == 0 ? mdb_dbi_open(txn, "meta", flags, &databases.meta) : rc;
@@ -213,6 +216,9 @@ int Store::State::open_reader() noexcept {
     rc = rc == 0 ? mdb_cursor_open(reader.get(), databases.tokens, &raw) : rc;
     tokens.reset(raw);
     raw = nullptr;
+    rc = rc == 0 ? mdb_cursor_open(reader.get(), databases.marks, &raw) : rc;
+    marks.reset(raw);
+    raw = nullptr;
     rc = rc == 0 ? mdb_cursor_open(reader.get(), databases.rules, &raw) : rc;
     rules.reset(raw);
     if (rc == 0) {
@@ -244,6 +250,7 @@ int Store::State::open(std::size_t size) noexcept {
 
 void Store::State::close() noexcept {
     tokens.reset();
+    marks.reset();
     rules.reset();
     reader.reset();
     if (pid == getpid()) {
@@ -266,8 +273,20 @@ bool Store::State::open_again() noexcept {
     return open(0) == 0;
 }
 
+/// 0 where some record of `tokens` may be of that name.
+int Store::State::find_mark(const Id& id) noexcept {
+    const Mark mark = mark_of(id);
+    MDB_val key = bytes(marks_key);
+    MDB_val value = bytes(mark);
+    return mdb_cursor_get(marks.get(), &key, &value, MDB_GET_BOTH);
+}
+
 Verdict Store::State::look_up(const Id& id, std::int64_t issued_at) noexcept {
-    MDB_cursor* cursor = databases.of(id) == databases.tokens ? tokens.get() : rules.get();
+    const bool of_token = databases.of(id) == databases.tokens;
+    if (const int rc = of_token ? find_mark(id) : 0; rc != 0) {
+        return rc == MDB_NOTFOUND ? Verdict::live : Verdict::unavailable;
+    }
+    MDB_cursor* cursor = of_token ? tokens.get() : rules.get();
     Id wanted = of_any_issuer(id);
     const bool of_whoever = wanted == id;
     MDB_val key = bytes(wanted);
@@ -356,6 +375,7 @@ Verdict Store::check(const Fingerprint& fingerprint) noexcept {
         return Verdict::unavailable;
     }
     rc = mdb_cursor_renew(state.reader.get(), state.tokens.get());
+    rc = rc == 0 ? mdb_cursor_renew(state.reader.get(), state.marks.get()) : rc;
     rc = rc == 0 ? mdb_cursor_renew(state.reader.get(), state.rules.get()) : rc;
     Verdict result = rc == 0 ? Verdict::live : Verdict::unavailable;
     for (const Id& id : fingerprint.ids) {
@@ -461,6 +481,15 @@ StoreResult<std::string> Store::position() {
         return failed(rc);
     }
     return position;
+}
+
+StoreResult<std::uint64_t> Store::outbox_size() {
+    MDB_stat outbox{};
+    const int rc = state_->read([&](MDB_txn* txn) { return mdb_stat(txn, state_->databases.outbox, &outbox); });
+    if (rc != 0) {
+        return failed(rc);
+    }
+    return std::uint64_t{outbox.ms_entries};
 }
 
 StoreResult<std::vector<Unsent>> Store::outbox(std::size_t limit) {

@@ -74,8 +74,20 @@ using Cursor = std::unique_ptr<MDB_cursor, CursorCloser>;
 /// Sequences of the outbox are native integers, as MDB_INTEGERKEY has them.
 using Sequence = std::size_t;
 
+/// The first bytes of a token's name. Every record of `tokens` has one: all but a few tokens that are asked about have
+/// none, and a tree of nothing else is small enough to stay in a processor's caches and in memory, which a tree of
+/// millions of records is not.
+using Mark = std::size_t;
+
+[[nodiscard]] inline Mark mark_of(const Id& id) noexcept {
+    Mark mark = 0;
+    std::memcpy(&mark, id.data() + 1, sizeof(mark));
+    return mark;
+}
+
 struct Databases {
     MDB_dbi tokens = 0;
+    MDB_dbi marks = 0;  // of `tokens`, as the duplicates of one key
     MDB_dbi rules = 0;
     MDB_dbi outbox = 0;
     MDB_dbi meta = 0;
@@ -91,8 +103,15 @@ inline constexpr std::string_view format = "format";
 inline constexpr std::string_view node = "node";
 inline constexpr std::string_view position = "position";
 inline constexpr std::string_view sequence = "sequence";
-inline constexpr std::string_view sum = "sum";  // of the marks of all records
+inline constexpr std::string_view sum = "sum";  // of the content_hash of all records
 }  // namespace meta
+
+/// The one key of `marks`.
+inline constexpr std::size_t marks_key = 0;
+
+[[nodiscard]] inline MDB_val bytes(const std::size_t& number) noexcept {
+    return {sizeof(number), const_cast<std::size_t*>(&number)};
+}
 
 [[nodiscard]] int get_text(MDB_txn* txn, MDB_dbi meta, std::string_view name, std::string_view& text) noexcept;
 [[nodiscard]] int get_number(MDB_txn* txn, MDB_dbi meta, std::string_view name, std::uint64_t& number) noexcept;
@@ -142,6 +161,7 @@ struct Store::State {
     /// thread uses it, at most once a second.
     [[nodiscard]] bool open_again() noexcept;
     [[nodiscard]] Verdict look_up(const Id& id, std::int64_t issued_at) noexcept;
+    [[nodiscard]] int find_mark(const Id& id) noexcept;
 
     /// A transaction of a thread's own, which holds `in_use` for as long.
     template <class Body>
@@ -164,6 +184,7 @@ struct Store::State {
     // Of check alone.
     Transaction reader;
     Cursor tokens;
+    Cursor marks;
     Cursor rules;
     std::chrono::steady_clock::time_point opened{};
 

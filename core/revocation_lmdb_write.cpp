@@ -11,9 +11,10 @@ namespace jwt::revocation {
 
 namespace {
 
-// A map that is full to the last page could not even be swept: deleting copies pages first.
+// A map that is full to the last page could not even be swept: deleting copies pages first. What a transaction copies
+// it gives back; by this much a change may make the store grow.
 constexpr std::size_t reserved_pages = 64;
-constexpr std::size_t pages_per_change = 4;
+constexpr std::size_t pages_per_change = 1;
 // By how much the file grows at least, with a hole.
 constexpr std::size_t growth = std::size_t{1} << 20;
 // How many records one sweep deletes: others wait for its transaction.
@@ -56,6 +57,7 @@ private:
         return get_record(txn_.get(), state_.databases.of(id), id, record);
     }
     [[nodiscard]] int put(const Record& record);
+    [[nodiscard]] int erase_mark(const Id& id) noexcept;
     [[nodiscard]] int put_local(Record record);
     [[nodiscard]] int revoke(const Change& change, Time now, Outcome& outcome);
     [[nodiscard]] int unrevoke_all(const Id& any, Time now, Outcome& outcome);
@@ -132,15 +134,46 @@ int Writer::put(const Record& record) {
     MDB_val old{};
     int rc = mdb_get(txn_.get(), database, &key, &old);
     if (rc == 0) {
-        sum_ -= mark(record.id, view(old));
+        sum_ -= content_hash(record.id, view(old));
     } else if (rc != MDB_NOTFOUND) {
         return rc;
     }
     const std::string text = encoded(record);
     MDB_val value = bytes(text);
     rc = mdb_put(txn_.get(), database, &key, &value, 0);
-    sum_ += mark(record.id, text);
-    return rc;
+    sum_ += content_hash(record.id, text);
+    if (rc != 0 || database != state_.databases.tokens) {
+        return rc;
+    }
+    const Mark name = mark_of(record.id);
+    key = bytes(marks_key);
+    value = bytes(name);
+    rc = mdb_put(txn_.get(), state_.databases.marks, &key, &value, MDB_NODUPDATA);
+    return rc == MDB_KEYEXIST ? 0 : rc;
+}
+
+/// Takes the mark of a record away that was erased, unless another has the same: of another issuer, or by chance.
+int Writer::erase_mark(const Id& id) noexcept {
+    const Mark name = mark_of(id);
+    MDB_cursor* raw = nullptr;
+    int rc = mdb_cursor_open(txn_.get(), state_.databases.tokens, &raw);
+    const Cursor cursor(raw);
+    for (const Kind kind : {Kind::token, Kind::digest}) {
+        Id first{};
+        first[0] = static_cast<unsigned char>(kind);
+        std::memcpy(first.data() + 1, &name, sizeof(name));
+        MDB_val key = bytes(first);
+        MDB_val value{};
+        rc = rc == 0 ? mdb_cursor_get(cursor.get(), &key, &value, MDB_SET_RANGE) : rc;
+        if (rc == 0 && std::memcmp(key.mv_data, first.data(), 1 + sizeof(name)) == 0) {
+            return 0;
+        }
+        rc = rc == MDB_NOTFOUND ? 0 : rc;
+    }
+    MDB_val key = bytes(marks_key);
+    MDB_val value = bytes(name);
+    rc = rc == 0 ? mdb_del(txn_.get(), state_.databases.marks, &key, &value) : rc;
+    return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
 int Writer::put_local(Record record) {
@@ -242,10 +275,10 @@ int Writer::erase_expired(const Id& id, Time now, std::size_t& erased) {
     if (rc != 0 || expiry(view(value)) > milliseconds(now)) {  // meanwhile gone, or revoked for longer
         return rc == MDB_NOTFOUND ? 0 : rc;
     }
-    sum_ -= mark(id, view(value));
+    sum_ -= content_hash(id, view(value));
     rc = mdb_del(txn_.get(), database, &key, nullptr);
     erased += rc == 0 ? 1 : 0;
-    return rc;
+    return rc == 0 && database == state_.databases.tokens ? erase_mark(id) : rc;
 }
 
 int Writer::drop_outbox(Sequence sequence) noexcept {

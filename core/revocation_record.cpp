@@ -146,7 +146,7 @@ std::int64_t expiry(std::string_view value) noexcept {
     return value.size() < fixed_size ? never : number_at<std::int64_t>(value, expires_at);
 }
 
-std::uint64_t mark(const Id& id, std::string_view value) noexcept {
+std::uint64_t content_hash(const Id& id, std::string_view value) noexcept {
     return hash(id, value);
 }
 

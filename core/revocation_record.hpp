@@ -23,6 +23,6 @@ inline constexpr std::size_t name_prefix = 16;  // of an id: all but the issuer
 [[nodiscard]] std::int64_t expiry(std::string_view value) noexcept;
 
 /// One number for a record: the sum of all tells a damaged store.
-[[nodiscard]] std::uint64_t mark(const Id& id, std::string_view value) noexcept;
+[[nodiscard]] std::uint64_t content_hash(const Id& id, std::string_view value) noexcept;
 
 }  // namespace jwt::revocation

@@ -103,13 +103,15 @@ private:
     TokenParts parts_;
 };
 
-/// A token whose signature one of our keys made. Its claims are its issuer's word, yet it may be expired, for
-/// somebody else, or of the wrong type. Only Verifier makes one; copies share its memory.
+/// A token whose signature one of our keys made, or that was encrypted under a secret of ours. Its claims are its
+/// issuer's word, yet it may be expired, for somebody else, or of the wrong type. Only Verifier makes one; copies share
+/// its memory.
 class AuthenticToken {
 public:
     [[nodiscard]] json::Value header() const noexcept { return parts_.header(); }
     [[nodiscard]] json::Value payload() const noexcept { return parts_.payload(); }
-    [[nodiscard]] Algorithm algorithm() const noexcept { return algorithm_; }
+    /// Of the signature; nothing for a token that nobody signed and a shared secret encrypted.
+    [[nodiscard]] std::optional<Algorithm> algorithm() const noexcept { return algorithm_; }
     [[nodiscard]] std::string_view signing_input() const noexcept { return parts_.signing_input(); }
     [[nodiscard]] std::string_view text() const noexcept { return parts_.text(); }
     [[nodiscard]] std::string_view presented() const noexcept { return parts_.presented(); }
@@ -128,11 +130,12 @@ public:
 
 private:
     friend class Verifier;
-    AuthenticToken(UnverifiedToken&& token, Algorithm algorithm, std::shared_ptr<const std::string>&& kid) noexcept
+    AuthenticToken(UnverifiedToken&& token, std::optional<Algorithm> algorithm,
+                   std::shared_ptr<const std::string>&& kid) noexcept
         : parts_(std::move(token.parts_)), algorithm_(algorithm), kid_(std::move(kid)) {}
 
     TokenParts parts_;
-    Algorithm algorithm_;
+    std::optional<Algorithm> algorithm_;
     std::shared_ptr<const std::string> kid_;  // of the key, where the header names none
 };
 

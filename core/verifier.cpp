@@ -17,6 +17,18 @@ std::optional<Refusal> check(const AuthenticToken& token, const Policy& policy, 
     return refused ? std::move(refused) : check_demand(token.payload(), demand, now);
 }
 
+/// RFC 7519 §5.3: claims that the header of an encrypted token repeats, for those who cannot decrypt it.
+std::optional<Refusal> check_replicated(json::Value header, json::Value payload) {
+    for (const std::string_view name : {"iss", "sub", "aud"}) {
+        const auto repeated = header.member(name);
+        const auto claim = payload.member(name);
+        if (repeated && (!claim || claim->text() != repeated->text())) {
+            return refusal(Error::replicated_claim, name);
+        }
+    }
+    return std::nullopt;
+}
+
 }  // namespace
 
 tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text, std::string_view presented) {
@@ -58,6 +70,38 @@ tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text, st
     }
     return UnverifiedToken(
         TokenParts({text, presented, parts->header.size() + 1 + parts->payload.size(), *signature, header_, payload_}));
+}
+
+tl::expected<UnverifiedToken, Refusal> Verifier::parse_nested(const jwe::DecryptedToken& token) {
+    if (!token.is_nested() || !jws::segments(token.plaintext())) {
+        return tl::unexpected(refusal(Error::not_nested));
+    }
+    return parse(token.plaintext(), token.text())
+        .and_then([&token](UnverifiedToken&& inner) -> tl::expected<UnverifiedToken, Refusal> {
+            if (auto refused = check_replicated(token.header(), inner.payload())) {
+                return tl::unexpected(*std::move(refused));
+            }
+            return std::move(inner);
+        });
+}
+
+tl::expected<AuthenticToken, Refusal> Verifier::authenticate_encrypted(const jwe::DecryptedToken& token) {
+    if (!token.by_shared_secret() || token.is_nested()) {
+        return tl::unexpected(refusal(Error::not_nested));
+    }
+    const auto segments = jwe::segments(token.text());
+    if (!base64url::decode(segments->header, bytes_.data()) ||
+        !parser_.parse_object({bytes_.data(), base64url::decoded_size(segments->header.size())}, header_)) {
+        return tl::unexpected(refusal(Error::header_json));
+    }
+    if (const auto payload = parser_.parse_object(token.plaintext(), payload_); !payload) {
+        return tl::unexpected(refusal(Error::payload_json, json::text(payload.error())));
+    }
+    if (auto refused = check_replicated(token.header(), payload_.root())) {
+        return tl::unexpected(*std::move(refused));
+    }
+    return AuthenticToken(UnverifiedToken(TokenParts({token.text(), token.text(), 0, {}, header_, payload_})),
+                          std::nullopt, nullptr);
 }
 
 tl::expected<AuthenticToken, Refusal> Verifier::authenticate(UnverifiedToken&& token, const KeySet& keys,

@@ -7,6 +7,7 @@
 #include <tl/expected.hpp>
 
 #include "base64url.hpp"
+#include "jwe.hpp"
 #include "key.hpp"
 #include "policy.hpp"
 #include "token.hpp"
@@ -17,6 +18,9 @@ namespace jwt {
 ///
 ///     text -> parse -> UnverifiedToken -> authenticate -> AuthenticToken -> verify -> VerifiedToken
 ///
+/// An encrypted token (jwe.hpp) joins it where it was decrypted: a nested one with parse_nested, one of bare claims,
+/// whose encryption is its only proof, with authenticate_encrypted.
+///
 /// Keeps parse buffers between calls: one a thread.
 class Verifier {
 public:
@@ -25,6 +29,14 @@ public:
 
     /// The same for a compact JWS that was found in another token, which is what was `presented`.
     [[nodiscard]] tl::expected<UnverifiedToken, Refusal> parse(std::string_view text, std::string_view presented);
+
+    /// Takes the signed token inside an encrypted one apart. It holds exactly one, and says so (cty, RFC 7519 §5.2);
+    /// what its header repeats of the claims is the same (§5.3).
+    [[nodiscard]] tl::expected<UnverifiedToken, Refusal> parse_nested(const jwe::DecryptedToken& token);
+
+    /// Claims that nobody signed: authentic only where a shared secret encrypted them, as anybody has a public key. One
+    /// that says to be nested is refused.
+    [[nodiscard]] tl::expected<AuthenticToken, Refusal> authenticate_encrypted(const jwe::DecryptedToken& token);
 
     /// Checks the signature with the keys that serve the token's algorithm, which must be in `allowed`. Nothing reaches
     /// cryptography unless some key serves that algorithm. A token that is refused stays as it was: other keys may be

@@ -162,6 +162,23 @@ local function merged(hook_name, identity, option, option_name)
   return members
 end
 
+local function own_key(identity)
+  local given, key = from_hook("encode_key", identity)
+  if given and type(key) ~= "string" then
+    fail(format("hook encode_key returned %s: return the text of a secret, PEM or JWK", described(key)))
+  end
+  return given and key or nil
+end
+
+-- What the hooks add to a token whose identity is stored already: for jwt_refresh.
+local function additions(identity)
+  return {
+    claims = merged("additional_claims", identity),
+    headers = merged("additional_headers", identity),
+    key = own_key(identity),
+  }
+end
+
 local function create(caller, kind, identity, options)
   if identity == nil or identity == null then
     fail(format("%s: the identity is %s: give whom the token is for", caller, described(identity)))
@@ -179,13 +196,7 @@ local function create(caller, kind, identity, options)
   end
   request.identity = given and stored or identity
   if given and stored == false then request.identity = false end
-  local own_key, key = from_hook("encode_key", identity)
-  if own_key then
-    if type(key) ~= "string" then
-      fail(format("hook encode_key returned %s: return the text of a secret, PEM or JWK", described(key)))
-    end
-    request.key = key
-  end
+  request.key = own_key(identity)
   return native.issue(request)
 end
 
@@ -467,4 +478,4 @@ function jwt.log(level, text)
   native.log(level, text)
 end
 
-return jwt
+return jwt, additions

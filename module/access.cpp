@@ -8,6 +8,7 @@
 #include "judgement.hpp"
 #include "key_fetch.hpp"
 #include "request_state.hpp"
+#include "session.hpp"
 #include "text.hpp"
 #include "token_source.hpp"
 #include "worker.hpp"
@@ -150,6 +151,7 @@ ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, Denied&& denied) {
         denied.denial.status = NGX_HTTP_UNAUTHORIZED;  // RFC 9068 §4, RFC 6750 §3.1: invalid_token
     }
     state.refuse(r, denial.reason, denial.message);
+    note_reuse(r, *state.judging->config, denied);
     log(r->connection->log, NGX_LOG_INFO, "jwt: token " + std::string(word(denial.reason)) + ": ", denial.message);
     if (satisfies_any(r)) {  // answer_refused speaks when nobody else let it in
         state.postpone(std::move(denied));
@@ -337,6 +339,29 @@ ngx_int_t judge_subrequest(ngx_http_request_t* r) noexcept {
     const ngx_int_t rc = guarded_step(r, run);
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         r->error_page = 1;  // no further one: the status of an error page would turn a no into auth_request's yes
+    }
+    return rc;
+}
+
+ngx_int_t deny(ngx_http_request_t* r, Denied&& denied) {
+    RequestState& state = RequestState::of(r);
+    state.refuse(r, denied.denial.reason, denied.denial.message);
+    state.judging = std::make_unique<Judging>();
+    state.judging->config = &location_config(r);
+    state.judging->denied = std::move(denied);
+    return deny_further(r);
+}
+
+bool is_being_denied(ngx_http_request_t* r) noexcept {
+    const RequestState* state = RequestState::find(r);
+    return state != nullptr && state->judging != nullptr && state->judging->denied;
+}
+
+ngx_int_t deny_further(ngx_http_request_t* r) {
+    RequestState& state = RequestState::of(r);
+    const ngx_int_t rc = answer_denial(r, state);
+    if (rc != NGX_AGAIN && rc != NGX_DONE) {
+        state.judging.reset();
     }
     return rc;
 }

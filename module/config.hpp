@@ -109,12 +109,34 @@ struct LuaBinding {
     std::string path;
 };
 
+/// `jwt_revocation_max_staleness`.
+struct Staleness {
+    time_t seconds = 0;  // 0: off
+    bool closes = false;
+    Origin origin;
+};
+
+/// What makes the content of a location, where it is one of ours: a directive each.
+enum class Content : std::uint8_t {
+    none,
+    handler,
+    status,
+    logout,
+    refresh,
+    revoke,
+    introspect,
+    revocations,
+    jwks,
+    discovery
+};
+
 /// http{} alone.
 struct MainConfig {
     LuaLimits* lua_limits;
-    const std::size_t* cache;  // bytes; 0: off, null: as much as is usual
-    ngx_array_t variables;     // ngx_uint_t: indices of our variables, whose values end when a request is judged anew
-    struct LuaFiles* lua;      // what is to be loaded
+    const std::size_t* cache;               // bytes; 0: off, null: as much as is usual
+    struct ReplicationConfig* replication;  // null without jwt_revocation_sync
+    ngx_array_t variables;  // ngx_uint_t: indices of our variables, whose values end when a request is judged anew
+    struct LuaFiles* lua;   // what is to be loaded
     struct CountersConfig* counters;  // null where nothing is counted
     struct RevocationConfig* revocation;
     time_t longest_leeway;  // of all locations
@@ -145,8 +167,11 @@ struct CookieConfig {
     ngx_str_t csrf_cookie_path;
 };
 
-struct Conditions;   // conditions.hpp
-struct Publication;  // publishing.hpp
+struct AcceptedForms;   // decryption.hpp
+struct DecryptionKeys;  // likewise
+struct Encryption;      // likewise
+struct Conditions;      // conditions.hpp
+struct Publication;     // publishing.hpp
 
 /// What `location` blocks say. Plain, as nginx's slot setters need it; requests see it as const.
 struct LocationConfig {
@@ -178,6 +203,9 @@ struct LocationConfig {
     const jwt::AlgorithmSet* decode_algorithms;
     KeySources* key_sources;
     const Keys* keys;
+    const AcceptedForms* accept;
+    DecryptionKeys* decryption_keys;
+    const Encryption* encryption;
 
     ngx_array_t* decode_audience;  // ngx_str_t, as the others
     ngx_array_t* decode_issuer;
@@ -196,6 +224,8 @@ struct LocationConfig {
     time_t access_token_expires;  // 0: never
     time_t refresh_token_expires;
 
+    const Staleness* max_staleness;  // null: off
+
     ngx_array_t* exempt_methods;  // ngx_str_t; "preflight" has its own meaning
     ngx_str_t realm;
 
@@ -208,7 +238,9 @@ struct LocationConfig {
     ngx_str_t handler;
     Origin* handler_origin;
     ngx_flag_t close_on_expiry;
-    ngx_str_t content;  // name of the directive that makes the content, where it is one of ours
+    Content content;
+    Origin* content_origin;
+    bool refresh_rotates;
     StatusFormat status_format;
     Publication* publication;  // of jwt_jwks or jwt_discovery; not inherited
 };

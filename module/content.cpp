@@ -1,26 +1,122 @@
 #include "content.hpp"
 
+#include "access.hpp"
 #include "answer.hpp"
+#include "cookies.hpp"
 #include "directives.hpp"
+#include "guard.hpp"
+#include "request_state.hpp"
 
 namespace ngx {
 
-char* set_content(ngx_conf_t* cf, const ngx_command_t* cmd, LocationConfig& config, ngx_http_handler_pt handler) {
-    if (config.content.data != nullptr) {
-        return view(config.content) == view(cmd->name)
-                   ? is_duplicate()
-                   : config_error(cf, "a location has one content, and " + std::string(view(config.content)) +
-                                          " makes this one's: write " + directive(cmd) + " into another location");
+namespace {
+
+ngx_int_t go_on(ngx_http_request_t* r) noexcept {
+    const ngx_int_t rc = guarded(r->connection->log, ngx_int_t{NGX_HTTP_INTERNAL_SERVER_ERROR}, [r] {
+        return is_being_denied(r) ? deny_further(r) : RequestState::of(r).content_call->go_on(r);
+    });
+    if (rc == NGX_HTTP_INTERNAL_SERVER_ERROR) {
+        forget_cookies(r);
     }
-    config.content = cmd->name;
+    return rc;
+}
+
+/// Once the body is read, and each time that nginx runs the request while the call waits. The reference that reading
+/// took holds the request until it is finalized.
+void run_call(ngx_http_request_t* r) noexcept {
+    r->write_event_handler = ngx_http_request_empty_handler;
+    const ngx_int_t rc = go_on(r);
+    if (rc == NGX_AGAIN) {
+        r->write_event_handler = run_call;
+    } else if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+}
+
+}  // namespace
+
+char* set_content(ngx_conf_t* cf, LocationConfig& config, Content content, ngx_http_handler_pt handler) {
+    if (config.content == content) {
+        return is_duplicate();
+    }
+    if (config.content != Content::none) {
+        return config_error(cf, "a location has one content, and " + std::string(name(config.content)) +
+                                    " makes this one's: write " + std::string(name(content)) +
+                                    " into another location");
+    }
+    config.content = content;
+    config.content_origin = make_in_pool<Origin>(cf->pool, Origin::here(cf));
     auto* core = static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
     core->handler = handler;
     return NGX_CONF_OK;
 }
 
+std::string_view name(Content content) noexcept {
+    switch (content) {
+        case Content::none:
+            break;
+        case Content::handler:
+            return "jwt_handler";
+        case Content::status:
+            return "jwt_status";
+        case Content::logout:
+            return "jwt_logout";
+        case Content::refresh:
+            return "jwt_refresh";
+        case Content::revoke:
+            return "jwt_revoke";
+        case Content::introspect:
+            return "jwt_introspect";
+        case Content::revocations:
+            return "jwt_revocations";
+        case Content::jwks:
+            return "jwt_jwks";
+        case Content::discovery:
+            return "jwt_discovery";
+    }
+    return {};
+}
+
 ngx_int_t not_allowed(ngx_http_request_t* r, std::string_view methods) {
     add_header(r, "Allow", methods);
     return NGX_HTTP_NOT_ALLOWED;
+}
+
+ngx_int_t run_content(ngx_http_request_t* r, const ContentRules& rules,
+                      std::unique_ptr<ContentCall> (*make)()) noexcept {
+    const ngx_int_t rc = guarded(r->connection->log, ngx_int_t{NGX_HTTP_INTERNAL_SERVER_ERROR}, [&]() -> ngx_int_t {
+        if ((r->method & rules.methods) == 0) {
+            return not_allowed(r, rules.allowed);
+        }
+        if (r->headers_in.content_length_n > static_cast<off_t>(rules.body_limit)) {
+            return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+        }
+        RequestState::of(r).content_call = make();
+        return NGX_OK;
+    });
+    if (rc != NGX_OK) {
+        return rc;
+    }
+    const ngx_int_t read = ngx_http_read_client_request_body(r, run_call);
+    return read >= NGX_HTTP_SPECIAL_RESPONSE ? read : ngx_int_t{NGX_DONE};
+}
+
+Answer json_answer(ngx_uint_t status, std::string body) {
+    Answer answer;
+    answer.status = status;
+    answer.content_type = "application/json";
+    answer.body = std::move(body);
+    answer.body += "\n";
+    answer.headers = {{"Cache-Control", "no-store"}};
+    return answer;
+}
+
+Answer sentence_answer(const ngx_http_request_t* r, ngx_uint_t status, std::string_view sentence) {
+    std::string body = "{";
+    jwt::json::append_string(body, view(location_config(r).error_message_key));
+    body += ":";
+    jwt::json::append_string(body, sentence);
+    return json_answer(status, body + "}");
 }
 
 }  // namespace ngx

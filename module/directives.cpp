@@ -267,11 +267,11 @@ char* set_lua_limit(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     return NGX_CONF_OK;
 }
 
-char* set_handler(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
+char* set_handler(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     LocationConfig& config = location_config(conf);
     config.handler = words(cf)[1];
     config.handler_origin = make_in_pool<Origin>(cf->pool, Origin::here(cf));
-    return set_content(cf, cmd, config, handle_content);
+    return set_content(cf, config, Content::handler, handle_content);
 }
 
 using Setter = char* (*)(ngx_conf_t*, ngx_command_t*, void*);
@@ -355,6 +355,9 @@ ngx_command_t directives[] = {
     in_locations("jwt_private_key", NGX_CONF_TAKE1, guarded_setter<set_key_file>),
     in_locations("jwt_key_request", NGX_CONF_1MORE, guarded_setter<set_key_request>),
     in_locations("jwt_trust", NGX_CONF_1MORE, guarded_setter<set_trust>),
+    in_locations("jwt_accept", NGX_CONF_1MORE, guarded_setter<set_accept>),
+    in_locations("jwt_decryption_key", NGX_CONF_TAKE1, guarded_setter<set_decryption_key>),
+    in_locations("jwt_encrypt", NGX_CONF_TAKE1 | NGX_CONF_TAKE3, guarded_setter<set_encrypt>),
     in_locations("jwt_decode_audience", NGX_CONF_1MORE, guarded_setter<set_words>,
                  offsetof(LocationConfig, decode_audience)),
     in_locations("jwt_decode_issuer", NGX_CONF_1MORE, guarded_setter<set_words>,
@@ -390,11 +393,19 @@ ngx_command_t directives[] = {
     in_locations("jwt_lua_file", NGX_CONF_TAKE1, guarded_setter<set_lua_file>),
     in_locations("jwt_lua_path", NGX_CONF_TAKE1, guarded_setter<set_lua_path>),
     in_locations("jwt_handler", NGX_CONF_TAKE1, guarded_setter<set_handler>, 0, NGX_HTTP_LOC_CONF),
+    in_locations("jwt_revocation_max_staleness", NGX_CONF_TAKE12, guarded_setter<set_revocation_max_staleness>),
+    {ngx_string("jwt_revocation_sync"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE12, guarded_setter<set_revocation_sync>,
+     NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
     in_locations("jwt_close_on_expiry", NGX_CONF_FLAG, ngx_conf_set_flag_slot,
                  offsetof(LocationConfig, close_on_expiry)),
     in_locations("jwt_status", NGX_CONF_NOARGS | NGX_CONF_TAKE1, guarded_setter<set_status>, 0, NGX_HTTP_LOC_CONF),
     in_locations("jwt_jwks", NGX_CONF_NOARGS | NGX_CONF_TAKE1, guarded_setter<set_jwks>, 0, NGX_HTTP_LOC_CONF),
     in_locations("jwt_discovery", NGX_CONF_1MORE, guarded_setter<set_discovery>, 0, NGX_HTTP_LOC_CONF),
+    in_locations("jwt_logout", NGX_CONF_NOARGS, guarded_setter<set_logout>, 0, NGX_HTTP_LOC_CONF),
+    in_locations("jwt_refresh", NGX_CONF_NOARGS | NGX_CONF_TAKE1, guarded_setter<set_refresh>, 0, NGX_HTTP_LOC_CONF),
+    in_locations("jwt_revoke", NGX_CONF_NOARGS, guarded_setter<set_revoke>, 0, NGX_HTTP_LOC_CONF),
+    in_locations("jwt_introspect", NGX_CONF_NOARGS, guarded_setter<set_introspect>, 0, NGX_HTTP_LOC_CONF),
+    in_locations("jwt_revocations", NGX_CONF_NOARGS, guarded_setter<set_revocations>, 0, NGX_HTTP_LOC_CONF),
     {ngx_string("jwt_lua_limit"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, guarded_setter<set_lua_limit>,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
     {ngx_string("jwt_cache"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, guarded_setter<set_cache>, NGX_HTTP_MAIN_CONF_OFFSET,

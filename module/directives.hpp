@@ -58,10 +58,18 @@ namespace ngx {
 /// Adds one place to search for tokens; an error sentence where that is none or comes twice.
 [[nodiscard]] std::optional<std::string> add_location(TokenLocations& locations, std::string_view text);
 
+char* set_logout(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_refresh(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_revoke(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_introspect(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_revocations(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_revocation_store(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_revocation_checks(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_required(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_secret_key(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_accept(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_decryption_key(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_encrypt(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_key_file(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_cache(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_require_member(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
@@ -69,8 +77,15 @@ char* set_claim_variable(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_profile(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_jwks(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_discovery(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_revocation_sync(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_revocation_max_staleness(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+
+/// jwt_revocation_max_staleness of a location.
+[[nodiscard]] char* merge_replication(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev);
 
 // What merge.cpp does with the directives of a file of their own.
+/// Finds mistakes of a location whose content one of the module's directives makes.
+char* check_content(ngx_conf_t* cf, const LocationConfig& config);
 void merge_revocation(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) noexcept;
 char* set_key_request(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_key_zone(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);

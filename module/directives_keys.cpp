@@ -139,7 +139,16 @@ char* read_key_file(ngx_conf_t* cf, KeySources& keys, bool is_private) {
         }
     }
     if (is_private && !signs) {
-        return config_error(cf, called + " holds no private key: write jwt_public_key for keys that only verify");
+        const bool decrypts = !set->decrypts().empty();
+        return config_error(cf, called + (decrypts ? " holds no key that signs: write jwt_decryption_key for keys that "
+                                                     "only decrypt"
+                                                   : " holds no private key: write jwt_public_key for keys that only "
+                                                     "verify"));
+    }
+    if (!is_private && set->verifies().empty()) {
+        return config_error(cf, called +
+                                    " holds no key that verifies: it is for encryption, and private ones that "
+                                    "decrypt go to jwt_decryption_key");
     }
     keys.sources.push_back({is_private ? KeySources::Kind::private_key : KeySources::Kind::public_key,
                             called,

@@ -1,5 +1,6 @@
 #include "directives.hpp"
 
+#include "content.hpp"
 #include "guard.hpp"
 #include "publishing.hpp"
 
@@ -9,17 +10,13 @@ namespace ngx {
 
 namespace {
 
-/// Null, and the mistake is reported, where the location has such a document already.
-Publication* new_publication(ngx_conf_t* cf, LocationConfig& config, Publication::Kind kind) {
-    if (config.publication != nullptr) {
-        config_error(cf, "a location serves one document: write jwt_jwks and jwt_discovery once, each in its own");
+/// Null, and the mistake is reported, where the location has a content already.
+Publication* new_publication(ngx_conf_t* cf, LocationConfig& config, Content content) {
+    if (set_content(cf, config, content, serve_publication) != NGX_CONF_OK) {
         return nullptr;
     }
-    auto* core = static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
     config.publication = make_in_pool<Publication>(cf->pool);
-    config.publication->kind = kind;
     config.publication->origin = Origin::here(cf);
-    core->handler = serve_publication;
     return config.publication;
 }
 
@@ -39,7 +36,7 @@ constexpr std::string_view max_age = "max_age=";
 
 char* set_jwks(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     LocationConfig& config = location_config(conf);
-    Publication* const publication = new_publication(cf, config, Publication::Kind::jwks);
+    Publication* const publication = new_publication(cf, config, Content::jwks);
     if (publication == nullptr) {
         return failed();
     }
@@ -54,7 +51,7 @@ char* set_jwks(ngx_conf_t* cf, ngx_command_t*, void* conf) {
 
 char* set_discovery(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     LocationConfig& config = location_config(conf);
-    Publication* const publication = new_publication(cf, config, Publication::Kind::discovery);
+    Publication* const publication = new_publication(cf, config, Content::discovery);
     if (publication == nullptr) {
         return failed();
     }

@@ -33,6 +33,18 @@ tl::expected<Rules, jwt::Refusal> rules_for(const LocationConfig& config, jwt::j
                                                  : jwt::Error::iss_mismatch));
 }
 
+tl::expected<const jwt::Policy*, jwt::Refusal> policy_for(const LocationConfig& config,
+                                                          const jwt::AuthenticToken& token) {
+    const auto rules = rules_for(config, token.payload());
+    if (token.algorithm()) {
+        return rules.map([](const Rules& found) { return found.policy; });
+    }
+    if (rules && rules->policy != config.policy) {
+        return tl::unexpected(jwt::refusal(jwt::Error::iss_mismatch));
+    }
+    return config.policy;
+}
+
 const IssuerBlock* IssuerBlocks::find(std::string_view name) const noexcept {
     const auto found =
         std::find_if(blocks.begin(), blocks.end(), [name](const auto& block) { return block->name == name; });

@@ -9,6 +9,7 @@
 #include <tl/expected.hpp>
 
 #include "../core/error.hpp"
+#include "../core/token.hpp"
 #include "config.hpp"
 
 namespace ngx {
@@ -40,6 +41,11 @@ struct Rules {
 /// The rules for a token of which nothing is known to be true: its `iss` picks among the trusted issuers, and no other
 /// word of it has a say. Tokens of nobody among them are for the location's own keys; refused where it has none.
 [[nodiscard]] tl::expected<Rules, jwt::Refusal> rules_for(const LocationConfig& config, jwt::json::Value payload);
+
+/// What the claims of an authentic token are checked by. Claims that nobody signed are the location's own affair: they
+/// are refused where they name a trusted issuer, who did not make them.
+[[nodiscard]] tl::expected<const jwt::Policy*, jwt::Refusal> policy_for(const LocationConfig& config,
+                                                                        const jwt::AuthenticToken& token);
 
 /// Has a location trust the issuer that a source of `jwt_trust` names; an error sentence where it cannot. For merging,
 /// once all else of the location is known.

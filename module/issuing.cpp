@@ -5,7 +5,9 @@
 #include <cmath>
 
 #include "../core/issuer.hpp"
+#include "../core/random.hpp"
 #include "config.hpp"
+#include "decryption.hpp"
 #include "worker.hpp"
 
 namespace ngx {
@@ -74,12 +76,10 @@ std::optional<Sentence> read_fresh(std::optional<Value> asked, jwt::TokenRequest
     return std::nullopt;
 }
 
-tl::expected<jwt::TokenRequest, Sentence> token_request(const LocationConfig& config, Value asked) {
+/// What the directives say of every token.
+jwt::TokenRequest token_by_directives(const LocationConfig& config) {
     jwt::TokenRequest token;
-    token.type = std::string(asked.member("type")->string().value_or("access"));
     token.identity_claim = config.policy->identity_claim;
-    const auto identity = asked.member("identity");
-    token.identity = identity ? identity->text() : "null";
     token.not_before = config.encode_nbf != 0;
     token.csrf = config.cookie_csrf_protect != 0;
     if (config.encode_audience != nullptr) {
@@ -91,6 +91,14 @@ tl::expected<jwt::TokenRequest, Sentence> token_request(const LocationConfig& co
     if (config.encode_issuer.len != 0) {
         token.issuer = std::string(view(config.encode_issuer));
     }
+    return token;
+}
+
+tl::expected<jwt::TokenRequest, Sentence> token_request(const LocationConfig& config, Value asked) {
+    jwt::TokenRequest token = token_by_directives(config);
+    token.type = std::string(asked.member("type")->string().value_or("access"));
+    const auto identity = asked.member("identity");
+    token.identity = identity ? identity->text() : "null";
     token.claims = members_of(asked.member("claims"));
     token.headers = members_of(asked.member("headers"));
     if (auto problem = read_lifetime(config, asked.member("expires_delta"), token)) {
@@ -147,15 +155,14 @@ tl::expected<std::string, std::string> make_token(ngx_http_request_t* r, std::st
     if (!text) {
         return tl::make_unexpected(std::move(text.error().message));
     }
-    return std::move(*text);
+    return nested_token(config, std::move(*text));
 }
 
-tl::expected<std::string, std::string> renewed_token(const LocationConfig& config, Value payload) {
+tl::expected<RenewedToken, std::string> renewed_token(const LocationConfig& config, Value payload) {
     constexpr std::array own{"jti"sv, "csrf"sv, "iat"sv, "nbf"sv, "exp"sv, "fresh"sv};
     jwt::TokenRequest token;
     token.identity_claim = config.policy->identity_claim;
     token.not_before = config.encode_nbf != 0;
-    token.csrf = config.cookie_csrf_protect != 0;
     token.expires_in = std::chrono::seconds(config.access_token_expires);
     payload.each_member([&](std::string_view name, Value value) {
         if (name == token.identity_claim) {
@@ -171,7 +178,52 @@ tl::expected<std::string, std::string> renewed_token(const LocationConfig& confi
         until && *until > std::chrono::duration<double>(time.time_since_epoch()).count()) {
         token.claims.emplace_back("fresh", fresh->text());
     }
+    // Made here, as it cannot be read from a token that is encrypted for somebody else.
+    const std::string csrf = config.cookie_csrf_protect != 0 ? jwt::random_uuid() : std::string();
+    if (!csrf.empty()) {
+        token.claims.emplace_back("csrf", "\"" + csrf + "\"");
+    }
     auto text = jwt::issue(token, *config.keys->signer, static_cast<jwt::Algorithm>(config.algorithm), time);
+    if (!text) {
+        return tl::make_unexpected(std::move(text.error().message));
+    }
+    return nested_token(config, std::move(*text)).map([&csrf](std::string&& nested) {
+        return RenewedToken{std::move(nested), csrf};
+    });
+}
+
+tl::expected<std::string, std::string> successor_token(const LocationConfig& config, const Succession& succession) {
+    constexpr std::array own{"jti"sv, "csrf"sv, "iat"sv, "nbf"sv, "exp"sv, "fresh"sv, "type"sv, "sid"sv};
+    jwt::TokenRequest token = token_by_directives(config);
+    token.type = succession.use == jwt::TokenUse::refresh ? "refresh" : "access";
+    if (auto problem = read_lifetime(config, std::nullopt, token)) {
+        return tl::make_unexpected(std::move(*problem));
+    }
+    const auto taken_over = [&](std::string_view name) {
+        return std::find(own.begin(), own.end(), name) == own.end() && !(name == "aud" && !token.audience.empty()) &&
+               !(name == "iss" && token.issuer);
+    };
+    succession.payload.each_member([&](std::string_view name, Value value) {
+        if (name == token.identity_claim) {
+            token.identity = value.text();
+        } else if (taken_over(name)) {
+            token.claims.emplace_back(std::string(name), value.text());
+        }
+    });
+    for (auto& claim : members_of(succession.additions.member("claims"))) {
+        token.claims.push_back(std::move(claim));
+    }
+    if (!succession.family.empty()) {  // the last of a name counts: no hook moves a token into another family
+        std::string family;
+        jwt::json::append_string(family, succession.family);
+        token.claims.emplace_back("sid", std::move(family));
+    }
+    token.headers = members_of(succession.additions.member("headers"));
+    const auto key = signing_key(config, succession.additions.member("key"));
+    if (!key) {
+        return tl::make_unexpected(key.error());
+    }
+    auto text = jwt::issue(token, **key, static_cast<jwt::Algorithm>(config.algorithm), now());
     if (!text) {
         return tl::make_unexpected(std::move(text.error().message));
     }

@@ -171,9 +171,8 @@ std::optional<Judgement> ask_providers(ngx_http_request_t* r, Judging& judging, 
     return denied;
 }
 
-/// From an unverified token to a candidate in `judging`. Nothing where it is one.
-std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requirement, Judging& judging,
-                                jwt::UnverifiedToken& parsed) {
+/// From an unverified token to an authentic one in `judging`. Nothing where it is one.
+std::optional<Judgement> authenticate(ngx_http_request_t* r, Judging& judging, jwt::UnverifiedToken& parsed) {
     const LocationConfig& config = *judging.config;
     const auto rules = rules_for(config, parsed.payload());
     if (!rules) {
@@ -186,15 +185,27 @@ std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requir
     if (*keys == nullptr) {
         return denied(jwt::refusal(jwt::Error::signature));
     }
-    auto authentic = authenticate_token(std::move(parsed), **keys, *rules->algorithms);
+    auto authentic = authenticate_token(config, std::move(parsed), **keys, *rules->algorithms);
     if (!authentic) {
         if (auto undecided = ask_providers(r, judging, *rules, parsed)) {
             return undecided;
         }
         return denied(std::move(authentic.error()));
     }
+    judging.token = std::move(*authentic);
+    return std::nullopt;
+}
+
+/// From an authentic token to a candidate in `judging`. Nothing where it is one.
+std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requirement, Judging& judging,
+                                jwt::AuthenticToken& authentic) {
+    const LocationConfig& config = *judging.config;
     judging.verified_at = now();
-    auto verified = jwt::Verifier::verify(std::move(*authentic), *rules->policy, demand_of(requirement, judging.found),
+    const auto policy = policy_for(config, authentic);
+    if (!policy) {
+        return denied(jwt::Refusal(policy.error()));
+    }
+    auto verified = jwt::Verifier::verify(std::move(authentic), **policy, demand_of(requirement, judging.found),
                                           judging.verified_at);
     if (!verified) {
         jwt::RefusedToken& refused = verified.error();
@@ -216,25 +227,33 @@ std::optional<jwt::Refusal> outlived(const Requirement& requirement, const Judgi
     if (now() == judging.verified_at) {
         return std::nullopt;
     }
-    const auto rules = rules_for(*judging.config, token.payload());
-    if (!rules) {
-        return rules.error();
+    const auto policy = policy_for(*judging.config, token.authentic());
+    if (!policy) {
+        return policy.error();
     }
-    return jwt::Verifier::check_again(token, *rules->policy, demand_of(requirement, judging.found), now());
+    return jwt::Verifier::check_again(token, **policy, demand_of(requirement, judging.found), now());
 }
 
 }  // namespace
 
 Judgement judge(ngx_http_request_t* r, const Requirement& requirement, Judging& judging) {
     if (std::holds_alternative<std::monostate>(judging.token)) {
-        auto parsed = parse_token(judging.found.text);
-        if (!parsed) {
-            return denied(std::move(parsed.error()));
+        auto opened = open_token(r, *judging.config, judging.found.text, judging.decryption);
+        if (!opened) {
+            return Waiting{};
         }
-        judging.token = std::move(*parsed);
+        if (!*opened) {
+            return denied(std::move(opened->error()));
+        }
+        std::visit([&judging](auto& token) { judging.token = std::move(token); }, **opened);
     }
     if (auto* parsed = std::get_if<jwt::UnverifiedToken>(&judging.token)) {
-        if (auto ended = verify(r, requirement, judging, *parsed)) {
+        if (auto ended = authenticate(r, judging, *parsed)) {
+            return std::move(*ended);
+        }
+    }
+    if (auto* authentic = std::get_if<jwt::AuthenticToken>(&judging.token)) {
+        if (auto ended = verify(r, requirement, judging, *authentic)) {
             return std::move(*ended);
         }
     }

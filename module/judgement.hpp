@@ -10,6 +10,7 @@
 #include "../core/policy.hpp"
 #include "../core/token.hpp"
 #include "config.hpp"
+#include "decryption.hpp"
 #include "key_source.hpp"
 #include "request_state.hpp"
 #include "token_source.hpp"
@@ -36,9 +37,10 @@ using Judgement = std::variant<Accepted, Denied, Failed, Waiting>;
 struct Judging {
     enum class Step : std::uint8_t { revocation_store, token_in_blocklist, token_verification, user_lookup };
 
-    const LocationConfig* config;  // whose rules these are
-    FoundToken found;              // empty where none was found
-    std::variant<std::monostate, jwt::UnverifiedToken, Accepted> token;
+    const LocationConfig* config;            // whose rules these are
+    FoundToken found;                        // empty where none was found
+    std::unique_ptr<Decryption> decryption;  // that a thread makes
+    std::variant<std::monostate, jwt::UnverifiedToken, jwt::AuthenticToken, Accepted> token;
     jwt::Time verified_at{};
     Step step = Step::revocation_store;  // of those that are asked about an accepted token: each once
     std::optional<Denied> denied;        // what its answer hook is told
@@ -46,8 +48,9 @@ struct Judging {
     KeyWait key_wait;
 };
 
-/// Takes a token the whole way: parse, key, signature, claims, type, freshness, revocation, token_verification,
-/// user_lookup, and times once more where a hook waited. Each step may end it, and a step that asks a hook may wait.
+/// Takes a token the whole way: parse, decrypt, key, signature, claims, type, freshness, revocation,
+/// token_verification, user_lookup, and times once more where a hook waited. Each step may end it, and a step that asks
+/// a hook may wait.
 [[nodiscard]] Judgement judge(ngx_http_request_t* r, const Requirement& requirement, Judging& judging);
 
 }  // namespace ngx

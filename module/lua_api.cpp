@@ -221,8 +221,9 @@ void open_api(lua_State* lua) {
     lua_setfield(lua, -2, "null");
     push_empty_array(lua);
     lua_setfield(lua, -2, "empty_array");
-    lua_call(lua, 1, 1);
-    lua_rawseti(lua, LUA_REGISTRYINDEX, static_cast<int>(LuaSlot::api));
+    lua_call(lua, 1, 2);
+    lua_rawseti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::additions));
+    lua_rawseti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::api));
 }
 
 }  // namespace ngx

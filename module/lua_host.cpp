@@ -50,6 +50,11 @@ void push_token(lua_State* lua, LuaCall& call) {
     }
 }
 
+void push_additions(lua_State* lua, LuaCall&) {
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::additions));
+    push_json(lua, LuaState::of(lua).nodes.data());
+}
+
 void push_handler(lua_State* lua, LuaCall& call) {
     push_file_slot(lua, call.file, static_cast<int>(FileSlot::handlers));
     push_text(lua, call.name);
@@ -319,6 +324,23 @@ tl::expected<std::optional<std::string>, NoResult> LuaHost::decode_key(LuaRun& r
             call.take = take_key;
         },
         [](LuaCall& call) { return std::move(call.text); });
+}
+
+tl::expected<std::string, NoResult> LuaHost::additions(LuaRun& run, ngx_http_request_t* r, const LuaFile& file,
+                                                       jwt::json::Value identity) {
+    return call(
+        run,
+        [&](LuaCall& call) {
+            call.r = r;
+            call.file = file.index;
+            call.kind = "directive";
+            call.name = "jwt_refresh";
+            call.state->nodes.clear();
+            append_nodes(call.state->nodes, identity);
+            call.push = push_additions;
+            call.take = take_user;
+        },
+        [](LuaCall& call) { return call.text.value_or("{}"); });
 }
 
 tl::expected<Answer, NoResult> LuaHost::handle(LuaRun& run, ngx_http_request_t* r, const LuaFile& file,

@@ -148,6 +148,10 @@ public:
                                                                                 const LuaFile& file,
                                                                                 jwt::json::Value header,
                                                                                 jwt::json::Value payload);
+    /// What additional_claims, additional_headers and encode_key add to a token of that identity: a JSON object
+    /// {claims, headers, key} without those of them that the file does not have.
+    [[nodiscard]] tl::expected<std::string, NoResult> additions(LuaRun& run, ngx_http_request_t* r, const LuaFile& file,
+                                                                jwt::json::Value identity);
     /// A content handler of the file's table `handlers`, whose request body has been read. The name must outlive the
     /// call.
     [[nodiscard]] tl::expected<Answer, NoResult> handle(LuaRun& run, ngx_http_request_t* r, const LuaFile& file,

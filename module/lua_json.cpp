@@ -24,7 +24,7 @@ bool marked_as_array(lua_State* lua, int index) {
     if (lua_getmetatable(lua, index) == 0) {
         return false;
     }
-    lua_rawgeti(lua, LUA_REGISTRYINDEX, static_cast<int>(LuaSlot::array_mark));
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::array_mark));
     const bool same = lua_rawequal(lua, -1, -2) != 0;
     lua_pop(lua, 2);
     return same;
@@ -334,7 +334,7 @@ const JsonNode* push_json(lua_State* lua, const JsonNode* node) {
         }
     }
     if (array) {
-        lua_rawgeti(lua, LUA_REGISTRYINDEX, static_cast<int>(LuaSlot::array_mark));
+        lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::array_mark));
         lua_setmetatable(lua, -2);
     }
     return node;
@@ -371,7 +371,7 @@ void open_json(lua_State* lua) {
     lua_newtable(lua);
     lua_pushboolean(lua, 0);
     lua_setfield(lua, -2, "__metatable");
-    lua_rawseti(lua, LUA_REGISTRYINDEX, static_cast<int>(LuaSlot::array_mark));
+    lua_rawseti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::array_mark));
 }
 
 }  // namespace ngx

@@ -150,7 +150,7 @@ void take_hook(lua_State* lua, LuaFile& file, std::string_view key) {
         luaL_error(lua, "hook %s is %s: give a function", key.data(), type_with_article(lua, -1));
     }
     const auto position = static_cast<std::size_t>(*hook);
-    lua_rawgeti(lua, LUA_REGISTRYINDEX, static_cast<int>(LuaSlot::first_file) + static_cast<int>(file.index));
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::first_file) + static_cast<int>(file.index));
     lua_pushvalue(lua, -2);
     lua_rawseti(lua, -2, static_cast<int>(position) + 1);
     lua_pop(lua, 1);

@@ -32,7 +32,7 @@ const RequestObject* object_at(lua_State* lua, int index) {
     if (object == nullptr || lua_type(lua, index) != LUA_TUSERDATA || lua_getmetatable(lua, index) == 0) {
         return nullptr;
     }
-    lua_rawgeti(lua, LUA_REGISTRYINDEX, static_cast<int>(LuaSlot::request_mark));
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::request_mark));
     const bool same = lua_rawequal(lua, -1, -2) != 0;
     lua_pop(lua, 2);
     return same ? object : nullptr;
@@ -43,7 +43,7 @@ void push_object(lua_State* lua, RequestObject::Part part) {
     *object = {LuaState::of(lua).call->generation, part};
     lua_newtable(lua);
     lua_setfenv(lua, -2);  // a place for what was decoded once
-    lua_rawgeti(lua, LUA_REGISTRYINDEX, static_cast<int>(LuaSlot::request_mark));
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::request_mark));
     lua_setmetatable(lua, -2);
 }
 
@@ -249,7 +249,7 @@ void open_request(lua_State* lua) {
     lua_setfield(lua, -2, "__newindex");
     lua_pushboolean(lua, 0);
     lua_setfield(lua, -2, "__metatable");
-    lua_rawseti(lua, LUA_REGISTRYINDEX, static_cast<int>(LuaSlot::request_mark));
+    lua_rawseti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::request_mark));
 }
 
 }  // namespace ngx

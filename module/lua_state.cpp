@@ -21,10 +21,6 @@ void* allocate(void* state, void* block, std::size_t old_size, std::size_t new_s
     return static_cast<LuaState*>(state)->budget.allocate(block, old_size, new_size);
 }
 
-int slot(LuaSlot which) noexcept {
-    return static_cast<int>(which);
-}
-
 /// The message handler of every call: the frames are still there.
 int report_error(lua_State* lua) {
     LuaReport& report = LuaState::of(lua).report;

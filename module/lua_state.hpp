@@ -38,12 +38,17 @@ enum class LuaSlot : int {
     threads,
     xpcall,
     api,
+    additions,
     libraries,
     library_mark,
     globals_mark,
     request_mark,
     first_file
 };
+
+[[nodiscard]] constexpr int slot(LuaSlot which) noexcept {
+    return static_cast<int>(which);
+}
 
 /// Slots of a file's table in the registry: its hooks are at 1 + Hook.
 enum class FileSlot : int { handlers = hook_count + 1, environment, modules };

@@ -1,6 +1,7 @@
 #include "merge.hpp"
 #include "../core/issuer.hpp"
 #include "../core/verifier.hpp"
+#include "content.hpp"
 #include "counters.hpp"
 #include "directives.hpp"
 #include "guard.hpp"
@@ -338,7 +339,7 @@ char* merge_lua(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev
 }
 
 char* merge_keys(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
-    const bool active = (conf.required != nullptr && conf.required->on) || conf.handler.data != nullptr;
+    const bool active = (conf.required != nullptr && conf.required->on) || verifies_tokens(conf.content);
     if (conf.key_sources == nullptr) {
         conf.key_sources = prev.key_sources;
     }
@@ -415,6 +416,10 @@ std::string useless_cookie_refresh(const LocationConfig& config) {
         return "jwt_cookie_refresh has no key that signs with jwt_algorithm " + algorithm +
                ": write jwt_secret_key or jwt_private_key";
     }
+    if (!takes_own_form(config)) {
+        return "jwt_cookie_refresh would hand out tokens that are refused: let jwt_accept and jwt_decryption_key take what "
+               "jwt_encrypt makes";
+    }
     if (!takes_own_tokens(config)) {
         return "jwt_cookie_refresh would hand out tokens that are refused: let jwt_decode_algorithms and the keys that "
                "verify take those that the signing key makes with jwt_algorithm " +
@@ -448,7 +453,7 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     conf.counted_as = conf.required != nullptr && conf.required->on ? location_row(cf) : no_row;
     merge_algorithms(cf, conf, prev);
     merge_revocation(cf, conf, prev);
-    if (merge_lua(cf, conf, prev) != NGX_CONF_OK) {
+    if (merge_lua(cf, conf, prev) != NGX_CONF_OK || merge_replication(cf, conf, prev) != NGX_CONF_OK) {
         return failed();
     }
     if (merge_claims(cf, conf, prev) != NGX_CONF_OK) {
@@ -458,10 +463,10 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     if (conf.handler.data != nullptr && check_handler(cf, conf) != NGX_CONF_OK) {
         return failed();
     }
-    if (merge_keys(cf, conf, prev) != NGX_CONF_OK) {
+    if (merge_keys(cf, conf, prev) != NGX_CONF_OK || merge_encryption(cf, conf, prev) != NGX_CONF_OK) {
         return failed();
     }
-    if (prepare_publication(cf, conf) != NGX_CONF_OK) {
+    if (prepare_publication(cf, conf) != NGX_CONF_OK || check_content(cf, conf) != NGX_CONF_OK) {
         return failed();
     }
     return check_cookie_refresh(cf, conf, own_refresh);

@@ -1,3 +1,4 @@
+#include "content.hpp"
 #include "directives.hpp"
 #include "merge.hpp"
 #include "publishing.hpp"
@@ -11,12 +12,8 @@ char* prepare_publication(ngx_conf_t* cf, LocationConfig& conf) {
         return NGX_CONF_OK;
     }
     Publication& publication = *conf.publication;
-    const bool is_jwks = publication.kind == Publication::Kind::jwks;
-    const std::string called = is_jwks ? "jwt_jwks" : "jwt_discovery";
-    if (conf.handler.data != nullptr) {
-        return config_error(cf, publication.origin,
-                            called + " and jwt_handler both make the content of this location: write one of them");
-    }
+    const bool is_jwks = conf.content == Content::jwks;
+    const std::string called(name(conf.content));
     if (conf.key_sources == nullptr) {
         return config_error(
             cf, publication.origin,

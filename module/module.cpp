@@ -5,6 +5,7 @@
 #include "access.hpp"
 #include "config.hpp"
 #include "key_fetch.hpp"
+#include "replication.hpp"
 #include "revocation.hpp"
 #include "sliding.hpp"
 #include "variables.hpp"
@@ -47,7 +48,7 @@ ngx_int_t finish_configuration(ngx_conf_t* cf) noexcept {
         add_key_zone(cf, *config->key_requests) != NGX_OK) {
         return NGX_ERROR;
     }
-    if (finish_revocation(cf) != NGX_CONF_OK) {
+    if (finish_revocation(cf) != NGX_CONF_OK || finish_replication(cf) != NGX_CONF_OK) {
         return NGX_ERROR;
     }
     if (add_handler(cf, NGX_HTTP_PREACCESS_PHASE, judge_subrequest) != NGX_OK) {

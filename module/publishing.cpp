@@ -31,7 +31,7 @@ void describe(ngx_http_request_t* r, const Publication& publication) {
     r->headers_out.last_modified_time = publication.made;
     // RFC 7517 §8.5.2; OpenID Connect Discovery §4.2.
     r->headers_out.content_type =
-        str(publication.kind == Publication::Kind::jwks ? "application/jwk-set+json" : "application/json");
+        str(location_config(r).content == Content::jwks ? "application/jwk-set+json" : "application/json");
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = nullptr;
     r->headers_out.etag = &add_header(r, "ETag", publication.etag);

@@ -15,9 +15,6 @@ namespace ngx {
 
 /// What jwt_jwks or jwt_discovery serve: a document that is made when configuration is read, not for each request.
 struct Publication {
-    enum class Kind : std::uint8_t { jwks, discovery };
-
-    Kind kind = Kind::jwks;
     time_t max_age = 10 * 60;  // seconds that a client may keep it
     std::vector<jwt::DiscoveryMember> members;
     Origin origin;

@@ -1,5 +1,6 @@
 #include "request_state.hpp"
 
+#include "content.hpp"
 #include "counters.hpp"
 #include "guard.hpp"
 #include "judgement.hpp"
@@ -75,6 +76,15 @@ void RequestState::accept(ngx_http_request_t* r, jwt::VerifiedToken&& token, con
     found_in_ = found_in;
     user_ = std::move(user);
     forget_variables(r);
+}
+
+jwt::VerifiedToken RequestState::withdraw(ngx_http_request_t* r) noexcept {
+    jwt::VerifiedToken token = std::move(*accepted_);
+    accepted_.reset();
+    let_in_ = false;
+    user_.reset();
+    forget_variables(r);
+    return token;
 }
 
 std::optional<jwt::json::Value> RequestState::identity() const noexcept {

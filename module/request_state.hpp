@@ -33,7 +33,8 @@ struct Denied {
     std::variant<std::monostate, jwt::AuthenticToken, jwt::VerifiedToken> token;
 };
 
-struct Judging;  // judgement.hpp
+struct Judging;     // judgement.hpp
+class ContentCall;  // content.hpp
 
 /// What is known of one request's token. Lives in the request's pool; judged anew after an internal redirect.
 class RequestState {
@@ -60,6 +61,8 @@ public:
     void begin(ngx_http_request_t* r) noexcept;
     void accept(ngx_http_request_t* r, jwt::VerifiedToken&& token, const LocationConfig& config, TokenLocation found_in,
                 std::optional<std::string>&& user) noexcept;
+    /// The accepted token, which was refused after all and shows no longer.
+    [[nodiscard]] jwt::VerifiedToken withdraw(ngx_http_request_t* r) noexcept;
     void refuse(ngx_http_request_t* r, jwt::Reason reason, std::string_view message) noexcept;
 
     /// Notes that all access handlers of the location let the request in. Only the word of the location that judged the
@@ -85,6 +88,7 @@ public:
     std::unique_ptr<Judging> judging;
     /// The content handler's call, while it waits.
     LuaRun handler_run;
+    std::unique_ptr<ContentCall> content_call;
 
     // For the variables.
     [[nodiscard]] std::optional<jwt::Reason> refused() const noexcept { return refused_; }

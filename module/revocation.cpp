@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <string>
 
+#include "counters.hpp"
 #include "guard.hpp"
+#include "replication.hpp"
 #include "worker.hpp"
 
 namespace ngx {
@@ -146,6 +148,7 @@ void Revocations::tell(const Batch& batch, const Result& result) {
     std::size_t first = 0;
     for (const std::shared_ptr<Pending>& pending : batch) {
         const std::size_t count = pending->changes.size();
+        ngx::count(result ? Counter::revocation_writes : Counter::revocation_write_failures, count);
         const Done done = std::exchange(pending->done, nullptr);
         if (done != nullptr && result) {
             const auto part = result->begin() + static_cast<std::ptrdiff_t>(first);
@@ -200,9 +203,14 @@ void Revocations::sweep() {
             if (check_readers) {
                 store->check_readers();
             }
-            return store->sweep(swept_at_once, precise_now());
+            return std::pair(store->sweep(swept_at_once, precise_now()), store->statistics());
         },
-        [this](const StoreResult<Store::Swept>& swept) {
+        [this](const std::pair<StoreResult<Store::Swept>, StoreResult<jwt::revocation::Statistics>>& done) {
+            const auto& [swept, statistics] = done;
+            if (statistics) {
+                set(Gauge::revocation_entries, static_cast<std::int64_t>(statistics->tokens + statistics->rules));
+                set(Gauge::revocation_bytes, static_cast<std::int64_t>(statistics->used_size - statistics->free_size));
+            }
             if (!swept) {
                 complain(swept.error());
             } else if (swept->deleted != 0 && !swept->wrapped && tick_event_.timer_set) {
@@ -244,7 +252,10 @@ Verdict revocation_of(const LocationConfig& config, const jwt::VerifiedToken& to
     if (revocations == nullptr) {
         return Verdict::live;
     }
-    return revocations->check(jwt::revocation::fingerprint(token.authentic(), config.policy->identity_claim));
+    const Verdict verdict =
+        revocations->check(jwt::revocation::fingerprint(token.authentic(), config.policy->identity_claim));
+    const bool in_doubt = worker().replication != nullptr && worker().replication->too_stale(config);
+    return verdict == Verdict::live && in_doubt ? Verdict::unavailable : verdict;
 }
 
 ngx_int_t status_of(StoreError error) noexcept {

@@ -2,6 +2,7 @@
 #include "body.hpp"
 #include "config.hpp"
 #include "cookies.hpp"
+#include "decryption.hpp"
 #include "guard.hpp"
 #include "issuers.hpp"
 #include "issuing.hpp"
@@ -50,12 +51,34 @@ ServiceResult of_current_token(ngx_http_request_t* r, Get&& get) noexcept {
     });
 }
 
+ServiceResult checked(ngx_http_request_t* r, const LocationConfig& config, jwt::AuthenticToken&& authentic,
+                      std::optional<std::string_view> csrf, bool allow_expired) {
+    const auto policy = policy_for(config, authentic);
+    if (!policy) {
+        return bad(r, policy.error().message);
+    }
+    auto verified = jwt::Verifier::verify(std::move(authentic), **policy, {jwt::TokenUse::any, false, csrf}, now());
+    if (verified) {
+        return good(r, header_and_payload(verified->header(), verified->payload()));
+    }
+    // Expiry is checked last: an expired token is right in all else.
+    const jwt::RefusedToken& refused = verified.error();
+    if (allow_expired && refused.refusal.error == jwt::Error::expired) {
+        return good(r, header_and_payload(refused.token.header(), refused.token.payload()));
+    }
+    return bad(r, refused.refusal.message);
+}
+
 ServiceResult decode(ngx_http_request_t* r, std::string_view token, std::optional<std::string_view> key_text,
                      std::optional<std::string_view> csrf, bool allow_expired) {
     const LocationConfig& config = location_config(r);
-    auto parsed = worker().verifier.parse(token);
-    if (!parsed) {
-        return bad(r, parsed.error().message);
+    auto opened = open_token(config, config.accept->forms, token);
+    if (!opened) {
+        return bad(r, opened.error().message);
+    }
+    auto* parsed = std::get_if<jwt::UnverifiedToken>(&*opened);
+    if (parsed == nullptr) {
+        return checked(r, config, std::move(std::get<jwt::AuthenticToken>(*opened)), csrf, allow_expired);
     }
     std::shared_ptr<const jwt::KeySet> chosen;
     if (key_text) {
@@ -84,17 +107,7 @@ ServiceResult decode(ngx_http_request_t* r, std::string_view token, std::optiona
         }
         return bad(r, authentic.error().message);
     }
-    auto verified =
-        jwt::Verifier::verify(std::move(*authentic), *rules.policy, {jwt::TokenUse::any, false, csrf}, now());
-    if (verified) {
-        return good(r, header_and_payload(verified->header(), verified->payload()));
-    }
-    // Expiry is checked last: an expired token is right in all else.
-    const jwt::RefusedToken& refused = verified.error();
-    if (allow_expired && refused.refusal.error == jwt::Error::expired) {
-        return good(r, header_and_payload(refused.token.header(), refused.token.payload()));
-    }
-    return bad(r, refused.refusal.message);
+    return checked(r, config, std::move(*authentic), csrf, allow_expired);
 }
 
 /// What fits between the semicolons of a Set-Cookie line.
@@ -102,8 +115,8 @@ bool is_cookie_domain(std::string_view domain) noexcept {
     return !has_control_character(domain) && domain.find_first_of(";, \"") == std::string_view::npos;
 }
 
-std::optional<std::string> csrf_of(const jwt::UnverifiedToken& token) {
-    const auto claim = token.payload().member("csrf");
+std::optional<std::string> csrf_of(jwt::json::Value payload) {
+    const auto claim = payload.member("csrf");
     const auto text = claim ? claim->string() : std::nullopt;
     // It becomes a cookie's value (RFC 6265 §4.1.1).
     const bool good = text && !has_control_character(*text) && text->find_first_of(" \",;\\") == std::string_view::npos;
@@ -158,11 +171,11 @@ ServiceResult set_cookies(ngx_http_request_t* r, CookieKind kind, std::string_vi
                           std::optional<std::string_view> domain) noexcept {
     return serve(r, [&]() -> ServiceResult {
         const LocationConfig& config = location_config(r);
-        const auto parsed = worker().verifier.parse(token);
-        if (!parsed) {  // what else it is could add attributes, or lines
-            return bad(r, "only a token goes into cookies: " + parsed.error().message);
+        const auto opened = open_token(config, all_forms, token);
+        if (!opened) {  // what else it is could add attributes, or lines
+            return bad(r, "only a token goes into cookies: " + opened.error().message);
         }
-        const auto csrf = csrf_of(*parsed);
+        const auto csrf = std::visit([](const auto& any) { return csrf_of(any.payload()); }, *opened);
         if (has_csrf_cookie(config) && !csrf) {
             return bad(r,
                        "only a token with a claim \"csrf\" goes into cookies: make it with create_access_token or "

@@ -42,13 +42,7 @@ void renew(ngx_http_request_t* r, const RequestState& state, const LocationConfi
         log(r->connection->log, NGX_LOG_ERR, "jwt: a session is not renewed: ", token.error());
         return;
     }
-    const auto parsed = worker().verifier.parse(*token);
-    if (!parsed) {
-        log(r->connection->log, NGX_LOG_ERR, "jwt: a session is not renewed: ", parsed.error().message);
-        return;
-    }
-    const auto csrf = parsed->payload().member("csrf");
-    set_token_cookies(r, config, false, *token, csrf ? csrf->string().value_or("") : "", std::nullopt, std::nullopt);
+    set_token_cookies(r, config, false, token->text, token->csrf, std::nullopt, std::nullopt);
 }
 
 }  // namespace

@@ -104,7 +104,7 @@ ngx_int_t show_status(ngx_http_request_t* r) noexcept {
     return guarded(r->connection->log, ngx_int_t{NGX_HTTP_INTERNAL_SERVER_ERROR}, [r] { return show(r); });
 }
 
-char* set_status(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
+char* set_status(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     LocationConfig& config = location_config(conf);
     if (words(cf).size() == 2) {
         const std::string_view word = view(words(cf)[1]);
@@ -120,7 +120,7 @@ char* set_status(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
     if (!want_counters(cf)) {
         return failed();
     }
-    return set_content(cf, cmd, config, show_status);
+    return set_content(cf, config, Content::status, show_status);
 }
 
 }  // namespace ngx

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <optional>
 #include <string_view>
 
 #include "config.hpp"
 #include "counters.hpp"
 #include "guard.hpp"
 #include "request_state.hpp"
+#include "revocation.hpp"
 #include "worker.hpp"
 
 namespace ngx {
@@ -30,8 +32,9 @@ double seconds_now() noexcept {
 
 /// Lives in the pool of its request.
 struct Watches::Entry {
-    Entry(Watches& watches, ngx_http_request_t* request, double end) noexcept
-        : owner(&watches), main(request), ends_at(end) {
+    Entry(Watches& watches, ngx_http_request_t* request, double end,
+          const std::optional<jwt::revocation::Fingerprint>& print) noexcept
+        : owner(&watches), main(request), ends_at(end), fingerprint(print) {
         ngx_queue_insert_tail(&owner->entries_, &link);
         ++owner->count_;
     }
@@ -50,7 +53,8 @@ struct Watches::Entry {
     Watches* owner;
     ngx_queue_t link{};
     ngx_http_request_t* main;
-    double ends_at;  // seconds since 1970
+    double ends_at;                                           // seconds since 1970
+    std::optional<jwt::revocation::Fingerprint> fingerprint;  // where the store is asked about it
     bool watched = true;
 };
 
@@ -89,14 +93,24 @@ void Watches::watch(ngx_http_request_t* r, const RequestState& state) {
         return;
     }
     const auto exp = state.accepted()->payload().member("exp");
+    std::optional<jwt::revocation::Fingerprint> fingerprint;
+    if (worker().revocations != nullptr && config->required->check_revocation &&
+        is_checked(*config, state.accepted()->payload())) {
+        fingerprint = jwt::revocation::fingerprint(state.accepted()->authentic(), config->policy->identity_claim);
+    }
     const double end = exp ? *exp->number() + static_cast<double>(config->policy->leeway.count()) : never;
-    if (end == never) {
+    if (end == never && !fingerprint) {
         return;
     }
-    make_in_pool<Entry>(r->pool, *this, r->main, end);
+    make_in_pool<Entry>(r->pool, *this, r->main, end, fingerprint);
     if (!timer_.timer_set) {
         ngx_add_timer(&timer_, tick_length);
     }
+}
+
+/// A store that cannot be read ends no response: it may be read again in a moment.
+bool Watches::is_revoked(const Entry& entry) noexcept {
+    return entry.fingerprint && worker().revocations->check(*entry.fingerprint) == jwt::revocation::Verdict::revoked;
 }
 
 void Watches::tick(ngx_event_t* event) noexcept {
@@ -116,12 +130,15 @@ void Watches::look() {
         ngx_queue_remove(first);
         ngx_queue_insert_tail(&entries_, first);
         ngx_http_request_t* r = entry.main;
-        if (r->done || time < entry.ends_at) {  // of what is done, the last bytes are on their way
+        const bool expired = time >= entry.ends_at;
+        if (r->done || (!expired && !is_revoked(entry))) {  // of what is done, the last bytes are on their way
             continue;
         }
         entry.forget();
-        count(Counter::closed_expired);
-        log(r->connection->log, NGX_LOG_INFO, "jwt: the response ends: its token has expired");
+        count(expired ? Counter::closed_expired : Counter::closed_revoked);
+        log(r->connection->log, NGX_LOG_INFO,
+            expired ? "jwt: the response ends: its token has expired"
+                    : "jwt: the response ends: its token has been revoked");
         end_request(r);
     }
 }

@@ -25,6 +25,7 @@ public:
     struct Entry;
 
 private:
+    [[nodiscard]] static bool is_revoked(const Entry& entry) noexcept;
     static void tick(ngx_event_t* event) noexcept;
     void look();
 

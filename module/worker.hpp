@@ -15,6 +15,7 @@
 #include "counters.hpp"
 #include "live_keys.hpp"
 #include "lua_host.hpp"
+#include "replication.hpp"
 #include "revocation.hpp"
 #include "watch.hpp"
 
@@ -45,6 +46,7 @@ struct Worker {
     std::unique_ptr<LuaHost> lua;              // null where no hooks file is configured
     std::unique_ptr<Revocations> revocations;  // null without jwt_revocation_store
     LiveKeys live_keys{KeyRequests{}};
+    std::unique_ptr<Replication> replication;  // null without jwt_revocation_sync
 };
 
 /// The worker of this process: made by start_worker, ended by stop_worker. Never null while requests are served.

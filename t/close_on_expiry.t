@@ -65,6 +65,9 @@ my $proxy = "proxy_pass http://unix:$socket_dir/application:; proxy_http_version
 
 $t = JWTTest->new(
     http2  => 1,
+    http   => 'jwt_revocation_store %%DIR%%/revoked size=4m;',
+    files  => { 'hooks.lua' => 'local jwt = require "jwt"
+        return { handlers = { waits = function() return { jwt.fetch("/behind/silent?waits_behind").status } end } }' },
     config => <<"EOF_CONFIG",
     jwt_secret_key "$JWTTest::Token::secret";
     location /ends/     { jwt_required; jwt_close_on_expiry on; $proxy }
@@ -76,7 +79,11 @@ $t = JWTTest->new(
     location /asked/    { auth_request /judge; $proxy }
     location = /judge   { internal; jwt_required; jwt_close_on_expiry on; try_files /none =204; error_page 404 =204 \@ok; }
     location \@ok       { return 204; }
+    location /waits     { jwt_required; jwt_close_on_expiry on; jwt_lua_file %%DIR%%/hooks.lua; jwt_handler waits; }
+    location /behind/   { $proxy }
     location /status    { jwt_status json; }
+    location /logout    { jwt_required; jwt_logout; }
+    location /unchecked/ { jwt_required skip_revocation_check; jwt_close_on_expiry on; $proxy }
 EOF_CONFIG
 );
 
@@ -108,6 +115,7 @@ open_client(stream_redirect => '/redirect/stream', $short);
 open_client(stream_asked    => '/asked/stream',    $short);
 open_client(anonymous       => '/optional/stream', undef);
 open_client(silent          => '/ends/silent',     $short);
+open_client(waits           => '/waits',           $short);
 open_client(forever         => '/ends/stream',     token(claims(exp => undef)));
 my @leaving = map { open_client("leaving$_", $_ % 2 ? '/ends/stream' : '/ends/silent', $short) } 1 .. 20;
 
@@ -152,7 +160,7 @@ sub listen_until {
     return $condition->();
 }
 
-my @answering = grep { !/silent|leaving/ } keys %client;
+my @answering = grep { !/silent|leaving|waits/ } keys %client;
 ok listen_until(sub { !grep { !length $client{$_}{got} } @answering }, 5), 'everyone is answered';
 like $client{$_}{got}, qr{\AHTTP/1\.1 (?:101|200) }, "$_ was let in" for sort grep { !/h2/ } @answering;
 for my $name (grep { /^ws/ } sort keys %client) {
@@ -166,7 +174,7 @@ for my $i (0 .. $#leaving) {
     delete $client{ 'leaving' . ($i + 1) };
 }
 
-my @ending = qw(ws ws_redirect stream stream_redirect stream_asked silent);
+my @ending = qw(ws ws_redirect stream stream_redirect stream_asked silent waits);
 my @staying = qw(ws_long ws_stays stream_long stream_stays anonymous forever);
 cmp_ok time, '<', $start + 0.9, 'all of that took less than the token has';
 ok !(grep { $client{$_}{ended} } @ending), 'before it expires nothing ends';
@@ -174,7 +182,8 @@ listen_until(sub { !grep { !$client{$_}{ended} } @ending, 'ws_leeway' }, 6);
 for my $name (@ending) {
     cmp_ok $client{$name}{ended} || 0, '>=', $start + 0.9, "$name ends, not before its token";
     cmp_ok $client{$name}{ended} || 1e12, '<', $start + 4, "$name ends soon after";
-    ok $t->wait_for(2, sub { application_ended($name) }), "$name: the application is told";
+    my $behind = $name eq 'waits' ? 'waits_behind' : $name;
+    ok $t->wait_for(2, sub { application_ended($behind) }), "$name: the application is told";
 }
 cmp_ok $client{ws_leeway}{ended} || 0, '>=', $start + 1.9, 'leeway counts';
 is $client{silent}{got}, '', 'nothing was said to who waited';
@@ -206,6 +215,21 @@ ok !application_ended('h2_long'), 'and of no other';
 my $json = $t->get('/status')->{json};
 my ($closed) = map { $_->{value} } grep { $_->{reason} eq 'expired' } @{ $json->{responses_closed_total} };
 cmp_ok $closed, '>=', @ending + 1 + 2, 'they are counted';
+
+# ---- revocation
+
+my $gone = token(claims(exp => undef, jti => 'gone'));
+open_client(revoked_ws => '/ends/ws', $gone, @upgrade);
+open_client(revoked    => '/ends/stream',      $gone);
+open_client(unchecked  => '/unchecked/stream', $gone);
+ok listen_until(sub { !grep { !length $client{$_}{got} } qw(revoked_ws revoked unchecked) }, 5), 'responses of a token that never expires';
+is $t->post('/logout', [Authorization => "Bearer $gone"], '')->{status}, 200, 'which is revoked';
+ok listen_until(sub { $client{revoked_ws}{ended} && $client{revoked}{ended} }, 4), 'end';
+ok $t->wait_for(2, sub { application_ended('revoked_ws') && application_ended('revoked') }), 'for the application too';
+listen_until(sub { 0 }, 0.2);
+ok !$client{$_}{ended}, "$_ goes on" for qw(unchecked ws_long forever);
+$json = $t->get('/status')->{json};
+is +(grep { $_->{reason} eq 'revoked' } @{ $json->{responses_closed_total} })[0]{value}, 2, 'they are counted';
 
 # ---- a worker that shuts down goes on looking, and is not held up
 

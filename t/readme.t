@@ -105,7 +105,7 @@ for my $example (grep { !/load_module/ } @nginx) {
         : $example =~ /\Amap/ ? $example =~ /\A(.*?)^(location .*)\z/ms
         :                        ('', $example);
     my ($code, $said) = JWTTest->nginx_t(
-        http   => 'jwt_secret_key file:%%DIR%%/jwt.secret; limit_req_zone $binary_remote_addr zone=addresses:1m rate=1r/s; ' . in_place($outer),
+        http   => 'jwt_secret_key file:%%DIR%%/jwt.secret; jwt_revocation_store %%DIR%%/revoked size=4m; limit_req_zone $binary_remote_addr zone=addresses:1m rate=1r/s; ' . in_place($outer),
         config => in_place($inner),
         files  => \%files
     );
@@ -194,5 +194,26 @@ my $published = JWTTest->new(config => in_place($publishing), files => \%files);
 like($published->get('/jwks')->{body}, qr/"kid":"now".*"kid":"next"/s, 'publishing: both keys');
 unlike($published->get('/jwks')->{body}, qr/"d":/, 'publishing: nothing private');
 is($published->get('/.well-known/openid-configuration')->{json}{issuer}, 'https://id.example', 'publishing: the issuer');
+
+# Sessions without Lua, the endpoints of other services, and administration.
+my $sessions = JWTTest->new(
+    http   => 'jwt_secret_key file:%%DIR%%/jwt.secret; jwt_revocation_store %%DIR%%/revoked size=4m;',
+    config => join('', map { in_place($_) } grep { /jwt_(?:logout|introspect|revocations);/ } @nginx) =~ s/allow 10\.0\.0\.0/allow 127.0.0.0/r,
+    files  => \%files,
+);
+my @form = ('Content-Type' => 'application/x-www-form-urlencoded');
+sub is_active { return $sessions->post('/oauth/introspect', \@form, "token=$_[0]")->{json}{active} ? 1 : 0 }
+my $refresh = token(claims(type => 'refresh', csrf => 'c'));
+my $renewed = $sessions->post('/session/refresh', [Cookie => "refresh_token_cookie=$refresh", 'X-CSRF-TOKEN' => 'c'], '');
+is($renewed->{status}, 200, 'sessions: refresh');
+my $renewed_cookies = $renewed->cookies;
+my $access = $renewed_cookies->{access_token_cookie}{value};
+is_deeply([map { is_active($_) } $access, $refresh], [1, 0], 'sessions: the new token is active, the old one is not');
+my $ended = $sessions->post('/session/logout', with_cookie($renewed_cookies, 'access', 1), '');
+is($ended->{status}, 200, 'sessions: logout');
+is(is_active($access), 0, 'sessions: the token is revoked');
+is($sessions->post('/oauth/revoke', \@form, 'token=' . token(claims(jti => 'x')))->{status}, 200, 'endpoints: revoke');
+is($sessions->post('/admin/revocations', $json, '{"subject":"bob"}')->{status}, 201, 'administration: revoke');
+is(scalar(grep { $_->{name} eq 'bob' } @{ $sessions->get('/admin/revocations')->{json}{revocations} }), 1, 'administration: list');
 
 done_testing;

@@ -106,7 +106,7 @@ daemon off; pid $self->{dir}/nginx.pid; error_log $self->{dir}/error.log crit;
 $main
 events { worker_connections 1024; }
 http {
-    access_log off; keepalive_requests 1000000000; large_client_header_buffers 4 32k; $temporary
+    access_log off; keepalive_requests 1000000000; client_header_buffer_size 16k; large_client_header_buffers 4 32k; $temporary
     $http
     server {
         listen 127.0.0.1:$self->{port};
@@ -194,7 +194,7 @@ sub ask {
     my ($self, %how) = @_;
     my ($seconds, $connections) = ($how{seconds} || 1, $how{connections} || 8);
     my @command = ('taskset', '-c', $how{core} // 1, 'wrk', '-t1', "-c$connections", "-d${seconds}s", '-s', "$root/t/bench/replay.lua", "http://127.0.0.1:$self->{port}",
-        '--', $how{path}, $how{tokens}, $how{where} || 'header', $how{limit} || 0);
+        '--', $how{path}, $how{tokens}, $how{where} || 'header', $how{limit} || 0, $how{depth} || 1);
     my $before = $self->cpu;
     open my $wrk, '-|', @command or die "wrk: $!";
     my $said = do { local $/; <$wrk> };

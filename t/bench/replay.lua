@@ -1,6 +1,6 @@
 -- wrk's part of t/bench/run: asks PATH with the tokens of FILE in turn, one a line, and prints what it saw as JSON.
--- wrk -s replay.lua URL -- PATH FILE WHERE LIMIT. WHERE: header, cookie, query, json or none. LIMIT: requests after which it stops; 0:
--- none.
+-- wrk -s replay.lua URL -- PATH FILE WHERE LIMIT DEPTH. WHERE: header, cookie, query, json or none. LIMIT: requests after
+-- which it stops; 0: none. DEPTH: requests that a connection sends at once.
 local ffi = require "ffi"
 ffi.cdef "typedef struct { long seconds, micros; } bench_time; int gettimeofday(bench_time *, void *);"
 
@@ -27,37 +27,50 @@ local function form_of(where, path, token)
   return forms[where][1]:format(path), forms[where][2]
 end
 
-local path, file, where, limit, requests, lines, before, after
-local sent = 0
+local path, file, where, limit, depth, batches, stream, before, after
+local turn, sent = 0, 0
+
+-- The next so many requests of the file, which begins anew at its end.
+local function read_batch()
+  local batch = {}
+  for i = 1, depth do
+    local line = stream:read("*l")
+    if not line then
+      stream:seek("set")
+      line = stream:read("*l")
+    end
+    batch[i] = before .. line .. after
+  end
+  return table.concat(batch)
+end
+
+local function count_lines()
+  local count = 0
+  for _ in io.lines(file) do count = count + 1 end
+  return count
+end
 
 function init(arguments)
   path, file, where, limit = arguments[1], arguments[2], arguments[3], tonumber(arguments[4])
-  local stream = assert(io.open(file))
-  local first = stream:read("*l")
-  before, after = form_of(where, path, first)
-  requests = { before .. first .. after }
-  for line in stream:lines() do
-    requests[#requests + 1] = before .. line .. after
-    if #requests > kept_in_memory then
-      requests, lines = nil, assert(io.open(file)):lines()
-      break
-    end
+  depth = tonumber(arguments[5])
+  stream = assert(io.open(file))
+  before, after = form_of(where, path, stream:read("*l"))
+  stream:seek("set")
+  local count = count_lines()
+  if count <= kept_in_memory then
+    batches = {}
+    for i = 1, math.ceil(count / depth) do batches[i] = read_batch() end
   end
-  stream:close()
 end
 
 function request()
   if sent == 0 then began = now() end
-  sent = sent + 1
-  if sent % 64 == 0 or sent == limit then ended = now() end
-  if sent == limit then wrk.thread:stop() end
-  if requests then return requests[(sent - 1) % #requests + 1] end
-  local line = lines()
-  if not line then
-    lines = assert(io.open(file)):lines()
-    line = lines()
-  end
-  return before .. line .. after
+  sent = sent + depth
+  ended = now()
+  if limit > 0 and sent >= limit then wrk.thread:stop() end
+  if not batches then return read_batch() end
+  turn = turn % #batches + 1
+  return batches[turn]
 end
 
 local threads = {}

@@ -316,9 +316,30 @@ TEST(Jwe, KidChoosesTheKey) {
     EXPECT_NE(segment(token, 0).find(R"("kid":"a")"), std::string::npos);
     EXPECT_EQ(verdict(token, keys), "opened");
     EXPECT_EQ(verdict(token, set_of(b)), "decryption");
-    EXPECT_EQ(keys.candidates(KeyManagement::a256kw, "a").count, 1U);
-    EXPECT_EQ(keys.candidates(KeyManagement::a256kw, std::nullopt).count, 2U);
-    EXPECT_EQ(keys.candidates(KeyManagement::a128kw, std::nullopt).count, 0U);
+    constexpr Recipient wanted{KeyManagement::a256kw, ContentEncryption::a128gcm};
+    EXPECT_EQ(keys.candidates(wanted, "a").count, 1U);
+    EXPECT_EQ(keys.candidates(wanted, std::nullopt).count, 2U);
+    EXPECT_EQ(keys.candidates({KeyManagement::a128kw, ContentEncryption::a128gcm}, std::nullopt).count, 0U);
+}
+
+TEST(Jwe, TriesKeysOfTheRightShapeAlone) {
+    KeySet keys;
+    std::string token;
+    for (const char* const curve : {"P-256", "P-384", "P-521", "X25519", "X448"}) {
+        const auto key = generate_encryption_key(KeyManagement::ecdh_es, ContentEncryption::a128gcm, curve).value();
+        token = jwe::encrypt("x", *key_of_jwk(with_member(key->private_jwk(), "kid", "")).value(),
+                             KeyManagement::ecdh_es, ContentEncryption::a128gcm, "");
+        keys.add(key);
+    }
+    EXPECT_EQ(verdict(token, keys), "opened");
+    EXPECT_EQ(keys.candidates({KeyManagement::ecdh_es, ContentEncryption::a128gcm, "X448"}, std::nullopt).count, 1U);
+    for (std::size_t e = 0; e < content_encryption_count; ++e) {
+        const auto key = generate_encryption_key(KeyManagement::dir, encryption_at(e)).value();
+        token = jwe::encrypt("x", *key, KeyManagement::dir, encryption_at(e), "");
+        keys.add(key);
+    }
+    EXPECT_EQ(verdict(token, keys), "opened");
+    EXPECT_EQ(keys.candidates({KeyManagement::dir, ContentEncryption::a256gcm}, std::nullopt).count, 1U);
 }
 
 TEST(Jwe, SaysWhoCanHaveMadeIt) {

@@ -1,0 +1,292 @@
+#include "session.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "access.hpp"
+#include "answer.hpp"
+#include "cookies.hpp"
+#include "guard.hpp"
+#include "issuing.hpp"
+#include "worker.hpp"
+
+namespace ngx {
+
+namespace {
+
+using jwt::revocation::Change;
+using jwt::revocation::Issuer;
+using jwt::revocation::Kind;
+using jwt::revocation::Outcome;
+using jwt::revocation::StoreFailure;
+using jwt::revocation::Target;
+using jwt::revocation::Verdict;
+
+Target itself(const jwt::AuthenticToken& token) {
+    return Target::of(token.payload(), token.signing_input());
+}
+
+std::optional<jwt::Time> expiry(jwt::json::Value payload) {
+    const auto exp = payload.member("exp");
+    const auto end = exp ? exp->number() : std::nullopt;
+    constexpr double latest = 1e11;  // some 3,000 years: within what jwt::Time holds
+    return end ? std::optional(jwt::Time(std::chrono::milliseconds(
+                     static_cast<std::int64_t>(std::ceil(std::clamp(*end, -latest, latest) * 1000)))))
+               : std::nullopt;
+}
+
+/// A family lives as long as the last token that may have come of it.
+std::optional<jwt::Time> family_kept_until(const LocationConfig& config, const jwt::AuthenticToken& token) {
+    const auto end = expiry(token.payload());
+    if (!end || config.refresh_token_expires == 0 || config.access_token_expires == 0) {
+        return std::nullopt;
+    }
+    const std::chrono::seconds lifetime(std::max(config.refresh_token_expires, config.access_token_expires));
+    return worker().revocations->kept_until(std::max(*end, now() + lifetime));
+}
+
+bool is_revoked(const Target& target) {
+    return worker().revocations->check(jwt::revocation::fingerprint(target)) == Verdict::revoked;
+}
+
+/// What revokes a token; kept for as long as it would be taken.
+Change revocation_of_token(const jwt::AuthenticToken& token) {
+    const auto end = expiry(token.payload());
+    return {itself(token), end ? std::optional(worker().revocations->kept_until(*end)) : std::nullopt};
+}
+
+Change end_of_named(const LocationConfig& config, const jwt::AuthenticToken& token, Target target) {
+    return {std::move(target), family_kept_until(config, token)};
+}
+
+Target family_of(const jwt::AuthenticToken& token) {
+    return {Kind::family, family_name(token), Issuer::of(token.payload())};
+}
+
+/// Not waited for: who used a token twice is refused anyway.
+void end_family(ngx_http_request_t* r, const LocationConfig& config, const jwt::AuthenticToken& token) {
+    log(r->connection->log, NGX_LOG_WARN, "jwt: a refresh token was used twice: its family is revoked");
+    static_cast<void>(worker().revocations->apply(end_of_family(config, token), nullptr));
+}
+
+/// The accepted token of a request that all access handlers let in; null where there is none.
+const jwt::VerifiedToken* presented_token(ngx_http_request_t* r) noexcept {
+    const RequestState* state = RequestState::find(r);
+    return state != nullptr && state->let_in_by() == &location_config(r) ? state->accepted() : nullptr;
+}
+
+/// A method that is exempt, a condition that does not hold: nobody asked for a token.
+ngx_int_t deny_missing(ngx_http_request_t* r) {
+    return deny(r, Denied{{jwt::Reason::missing, "Missing token", std::nullopt, std::nullopt}, std::monostate{}});
+}
+
+ngx_int_t deny_revoked(ngx_http_request_t* r) {
+    Denied denied{{jwt::Reason::revoked, "Token has been revoked", std::nullopt, std::nullopt}, std::monostate{}};
+    const auto& token = denied.token.emplace<jwt::VerifiedToken>(RequestState::of(r).withdraw(r));
+    denied.denial.header = token.header();
+    denied.denial.payload = token.payload();
+    return deny(r, std::move(denied));
+}
+
+bool came_in_cookie(ngx_http_request_t* r) noexcept {
+    return RequestState::find(r)->found_in() == TokenLocation::cookies;
+}
+
+class Logout final : public WritingCall {
+public:
+    ngx_int_t go_on(ngx_http_request_t* r) override {
+        if (writing()) {
+            return NGX_AGAIN;
+        }
+        if (!result()) {
+            const jwt::VerifiedToken* token = presented_token(r);
+            return token == nullptr ? deny_missing(r) : write(r, end_of_family(location_config(r), token->authentic()));
+        }
+        if (!*result()) {
+            return send_answer(r, store_failure_answer(r, result()->error()));
+        }
+        if (came_in_cookie(r)) {
+            unset_token_cookies(r, location_config(r), false, std::nullopt);
+            unset_token_cookies(r, location_config(r), true, std::nullopt);
+        }
+        return send_answer(r, json_answer(NGX_HTTP_OK, R"({"logout":true})"));
+    }
+
+private:
+};
+
+class Refresh final : public WritingCall {
+public:
+    ngx_int_t go_on(ngx_http_request_t* r) override {
+        if (writing()) {
+            return NGX_AGAIN;
+        }
+        const LocationConfig& config = location_config(r);
+        if (result()) {
+            return answer_written(r, config);
+        }
+        const jwt::VerifiedToken* token = presented_token(r);
+        if (token == nullptr) {
+            return deny_missing(r);
+        }
+        // What may fail comes before the old token ends.
+        if (const ngx_int_t rc = make_tokens(r, config, *token); rc != NGX_OK) {
+            return rc;
+        }
+        if (!config.refresh_rotates) {
+            return answer(r, config);
+        }
+        const jwt::AuthenticToken& used = token->authentic();
+        Change reuse = end_of_named(config, used, family_of(used));
+        reuse.if_previous_known = true;
+        return write(r, {revocation_of_token(used), std::move(reuse)});
+    }
+
+private:
+    struct Token {
+        std::string text;
+        std::string csrf;
+        std::optional<jwt::Time> expires;
+    };
+
+    ngx_int_t make_tokens(ngx_http_request_t* r, const LocationConfig& config, const jwt::VerifiedToken& token) {
+        std::string additions = "{}";
+        if (config.lua != nullptr &&
+            (config.lua->file.has(Hook::additional_claims) || config.lua->file.has(Hook::additional_headers) ||
+             config.lua->file.has(Hook::encode_key))) {
+            const auto identity = token.payload().member(config.policy->identity_claim);
+            auto made = worker().lua->additions(run_, r, config.lua->file, *identity);
+            if (!made) {
+                return made.error() == NoResult::waiting ? ngx_int_t{NGX_AGAIN} : status_of(made.error());
+            }
+            additions = std::move(*made);
+        }
+        return make(r, config, token, jwt::TokenUse::access, additions, access_) &&
+                       (!config.refresh_rotates || make(r, config, token, jwt::TokenUse::refresh, additions, refresh_))
+                   ? NGX_OK
+                   : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    static bool make(ngx_http_request_t* r, const LocationConfig& config, const jwt::VerifiedToken& token,
+                     jwt::TokenUse use, const std::string& additions, Token& made) {
+        jwt::json::Document document;
+        const auto added = worker().parser.parse_object(additions, document);
+        const std::string family = family_name(token.authentic());
+        auto text = added ? successor_token(config, {use, token.payload(), family, *added})
+                          : tl::make_unexpected(std::string("the hooks' additions are no JSON object"));
+        auto parsed = text ? worker().verifier.parse(*text) : tl::make_unexpected(jwt::Refusal{});
+        if (!parsed) {
+            log(r->connection->log, NGX_LOG_ERR,
+                "jwt: jwt_refresh makes no token: ", text ? parsed.error().message : text.error());
+            return false;
+        }
+        const auto csrf = parsed->payload().member("csrf");
+        made = {std::move(*text), std::string(csrf ? csrf->string().value_or("") : ""), expiry(parsed->payload())};
+        return true;
+    }
+
+    ngx_int_t answer_written(ngx_http_request_t* r, const LocationConfig& config) {
+        if (!*result()) {
+            return send_answer(r, store_failure_answer(r, result()->error()));
+        }
+        if ((**result())[0] == Outcome::added) {
+            return answer(r, config);
+        }
+        // Another request was faster: of two users of one token one is a thief, and both tokens have ended.
+        end_family(r, config, presented_token(r)->authentic());
+        return deny_revoked(r);
+    }
+
+    ngx_int_t answer(ngx_http_request_t* r, const LocationConfig& config) {
+        std::string body = "{";
+        if (came_in_cookie(r)) {
+            set_token_cookies(r, config, false, access_.text, access_.csrf, std::nullopt, std::nullopt);
+            if (config.refresh_rotates) {
+                set_token_cookies(r, config, true, refresh_.text, refresh_.csrf, std::nullopt, std::nullopt);
+            }
+            body += R"("refresh":true)";
+        } else {  // RFC 6749 §5.1
+            body += R"("access_token":")" + access_.text + R"(","token_type":"Bearer")";
+            body += config.refresh_rotates ? R"(,"refresh_token":")" + refresh_.text + "\"" : "";
+        }
+        if (access_.expires) {
+            const auto left = std::chrono::floor<std::chrono::seconds>(*access_.expires - now());
+            body += ",\"expires_in\":" + std::to_string(std::max<std::int64_t>(left.count(), 0));
+        }
+        return send_answer(r, json_answer(NGX_HTTP_OK, body + "}"));
+    }
+
+    LuaRun run_;
+    Token access_;
+    Token refresh_;
+};
+
+constexpr ContentRules post_alone{NGX_HTTP_POST, "POST", std::size_t{1024} * 1024};
+
+}  // namespace
+
+ngx_int_t handle_logout(ngx_http_request_t* r) noexcept {
+    return run_content(r, post_alone, make_call<Logout>);
+}
+
+ngx_int_t handle_refresh(ngx_http_request_t* r) noexcept {
+    return run_content(r, post_alone, make_call<Refresh>);
+}
+
+std::string family_name(const jwt::AuthenticToken& token) {
+    const auto sid = token.payload().member("sid");
+    const auto text = sid ? sid->string() : std::nullopt;
+    if (text && !text->empty()) {
+        return std::string(*text);
+    }
+    return jwt::token_type(token.payload()) == "refresh" ? itself(token).name : std::string();
+}
+
+Revocations::Changes end_of_token(const jwt::AuthenticToken& token) {
+    return {revocation_of_token(token)};
+}
+
+Revocations::Changes end_of_family(const LocationConfig& config, const jwt::AuthenticToken& token) {
+    Revocations::Changes changes = end_of_token(token);
+    const Target family = family_of(token);
+    if (family.name.empty()) {
+        return changes;
+    }
+    changes.push_back(end_of_named(config, token, family));
+    // The first refresh token has no `sid`: its `jti` is the family's name.
+    changes.push_back(end_of_named(config, token, {Kind::token, family.name, family.issuer}));
+    if (config.encode_issuer.len != 0) {  // of which its successors are
+        const Issuer issuer = Issuer::named(std::string(view(config.encode_issuer)));
+        changes.push_back(end_of_named(config, token, {Kind::family, family.name, issuer}));
+    }
+    return changes;
+}
+
+void note_reuse(ngx_http_request_t* r, const LocationConfig& config, const Denied& denied) {
+    const auto* token = std::get_if<jwt::VerifiedToken>(&denied.token);
+    if (!config.refresh_rotates || denied.denial.reason != jwt::Reason::revoked || token == nullptr) {
+        return;
+    }
+    // A hook may have refused it, or all of its family has ended already.
+    const jwt::AuthenticToken& used = token->authentic();
+    if (is_revoked(itself(used)) && !is_revoked(family_of(used))) {
+        end_family(r, config, used);
+    }
+}
+
+ngx_int_t WritingCall::write(ngx_http_request_t* r, Revocations::Changes changes) {
+    write_ = worker().revocations->apply(std::move(changes), [this, r](const Revocations::Result& result) {
+        result_ = result;
+        wake(r);  // may end this call
+    });
+    return NGX_AGAIN;
+}
+
+Answer store_failure_answer(ngx_http_request_t* r, const StoreFailure& failure) {
+    Answer answer =
+        sentence_answer(r, static_cast<ngx_uint_t>(status_of(failure.error)), "Token cannot be revoked now");
+    answer.headers.emplace_back("Retry-After", "5");
+    return answer;
+}
+
+}  // namespace ngx

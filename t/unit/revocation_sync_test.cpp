@@ -1,0 +1,323 @@
+#include "revocation_sync.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "revocation_format.hpp"
+
+namespace jwt::revocation {
+namespace {
+
+using redis::Reply;
+using testing::HasSubstr;
+using testing::Not;
+using Send = Replica::Send;
+using Pause = Replica::Pause;
+
+Time at(std::int64_t seconds) {
+    return Time(std::chrono::seconds(seconds));
+}
+
+Reply text_reply(std::string text, Reply::Type type = Reply::Type::string) {
+    Reply reply;
+    reply.type = type;
+    reply.text = std::move(text);
+    return reply;
+}
+
+Reply list(std::vector<Reply> items) {
+    Reply reply;
+    reply.type = Reply::Type::array;
+    reply.items = std::move(items);
+    return reply;
+}
+
+Reply strings(std::initializer_list<std::string> texts) {
+    std::vector<Reply> items;
+    for (const std::string& text : texts) {
+        items.push_back(text_reply(text));
+    }
+    return list(std::move(items));
+}
+
+const Reply ok = text_reply("OK", Reply::Type::status);
+
+Reply entry(const std::string& id, std::initializer_list<std::string> words) {
+    return list({text_reply(id), strings(words)});
+}
+
+Record record(const std::string& jti) {
+    Record made;
+    made.name = jti;
+    made.id = id(Target{Kind::token, jti});
+    made.version = {1'763'769'600'000, 7};
+    return made;
+}
+
+/// A replica, and what would be around it.
+class Exchange {
+public:
+    explicit Exchange(Replica::Options options = {}) : replica_(std::move(options), "me") { replica_.connected(); }
+
+    [[nodiscard]] std::string sent() {
+        auto step = replica_.next(now_);
+        const auto* send = std::get_if<Send>(&step);
+        EXPECT_NE(send, nullptr) << "no command but " << step.index();
+        return send == nullptr ? std::string() : send->bytes;
+    }
+    [[nodiscard]] Work work() {
+        auto step = replica_.next(now_);
+        const auto* work = std::get_if<Work>(&step);
+        EXPECT_NE(work, nullptr) << "no work but " << step.index();
+        return work == nullptr ? Work() : *work;
+    }
+    [[nodiscard]] bool pauses() {
+        auto step = replica_.next(now_);
+        return std::holds_alternative<Pause>(step);
+    }
+    [[nodiscard]] std::string problem(const Reply& reply) {
+        const auto taken = replica_.answered(reply, now_);
+        return taken ? std::string() : taken.error();
+    }
+    void worked(WorkResult result = {}) { replica_.worked(std::move(result)); }
+
+    /// On from where it was, to the reading of the stream.
+    void resume(const std::string& position) {
+        EXPECT_TRUE(work().read_position);
+        WorkResult result;
+        result.position = position;
+        worked(std::move(result));
+    }
+    /// A round in which the stream answers this, from where the replica gives work to where it does again or pauses.
+    Work round(WorkResult result, const Reply& stream) {
+        Work given = work();
+        worked(std::move(result));
+        read(stream);
+        return given;
+    }
+    void read(const Reply& stream) {
+        EXPECT_THAT(sent(), HasSubstr("XRANGE"));
+        EXPECT_EQ(problem(stream), "");
+    }
+
+    Replica& replica() { return replica_; }
+    void pass(std::chrono::seconds time) { now_ += time; }
+
+private:
+    Replica replica_;
+    Time now_ = at(1'763'769'600);
+};
+
+WorkResult unsent(std::initializer_list<std::uint64_t> sequences) {
+    WorkResult result;
+    for (const std::uint64_t sequence : sequences) {
+        result.outbox.push_back({sequence, record("unsent" + std::to_string(sequence))});
+    }
+    return result;
+}
+
+const std::string position = "1763769599000-0";
+const Reply nothing_new = list({entry("1763769599000-0", {"kind", "start"})});
+
+TEST(RevocationSync, AGreetingFirst) {
+    Exchange exchange({"me", "s3cret", 3, "key"});
+    EXPECT_EQ(exchange.sent(), "*3\r\n$4\r\nAUTH\r\n$2\r\nme\r\n$6\r\ns3cret\r\n");
+    EXPECT_EQ(exchange.problem(ok), "");
+    EXPECT_EQ(exchange.sent(), "*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n");
+    EXPECT_EQ(exchange.problem(ok), "");
+    EXPECT_TRUE(exchange.work().read_position);
+    Exchange nameless({"", "s3cret", 0, "key"});
+    EXPECT_EQ(nameless.sent(), "*2\r\n$4\r\nAUTH\r\n$6\r\ns3cret\r\n");
+}
+
+TEST(RevocationSync, ErrorsAreToldWithoutThePassword) {
+    Exchange exchange({"", "s3cret", 1, "key"});
+    static_cast<void>(exchange.sent());
+    EXPECT_EQ(exchange.problem(text_reply("WRONGPASS s3cret", Reply::Type::error)),
+              "refused authentication: WRONGPASS");
+    exchange.replica().connected();
+    static_cast<void>(exchange.sent());
+    EXPECT_EQ(exchange.problem(ok), "");
+    static_cast<void>(exchange.sent());
+    EXPECT_THAT(exchange.problem(text_reply("ERR not s3cret", Reply::Type::error)), Not(HasSubstr("s3cret")));
+    exchange.replica().connected();
+    static_cast<void>(exchange.sent());
+    EXPECT_EQ(exchange.problem(ok), "");
+    static_cast<void>(exchange.sent());
+    EXPECT_EQ(exchange.problem(text_reply("ERR no such database", Reply::Type::error)),
+              "answered: ERR no such database");
+}
+
+TEST(RevocationSync, AQuietRoundReadsAndPauses) {
+    Exchange exchange;
+    exchange.resume(position + " 1763769000000");
+    EXPECT_EQ(exchange.replica().current_at(), at(1'763'769'000));
+    const Work work = exchange.round({}, nothing_new);
+    EXPECT_FALSE(work.position || work.drop || work.page);
+    EXPECT_THAT(exchange.sent(), HasSubstr("HDEL")) << "what expired is swept, now and then";
+    EXPECT_EQ(exchange.problem(text_reply("0")), "");
+    EXPECT_TRUE(exchange.pauses());
+    EXPECT_EQ(exchange.replica().counters().rounds, 1U);
+    static_cast<void>(exchange.round({}, nothing_new));
+    EXPECT_TRUE(exchange.pauses());
+    EXPECT_EQ(exchange.replica().counters().rounds, 2U);
+    exchange.pass(std::chrono::seconds(20));
+    static_cast<void>(exchange.round({}, nothing_new));
+    EXPECT_THAT(exchange.sent(), HasSubstr("HDEL"));
+    EXPECT_EQ(exchange.problem(text_reply("0")), "");
+    EXPECT_TRUE(exchange.pauses());
+    EXPECT_EQ(exchange.work().position, position + " 1763769620000") << "how old its knowledge is outlives a restart";
+}
+
+TEST(RevocationSync, WhatOthersChangedIsMergedWithThePosition) {
+    Exchange exchange;
+    exchange.resume(position + " 1763769600000");
+    const Record theirs = record("theirs");
+    static_cast<void>(exchange.round(
+        {},
+        list({entry(position, {"kind", "start"}),
+              entry("1763769599001-0", {"id", text(theirs.id), "record", record_text(theirs), "from", "them:1"})})));
+    const Work work = exchange.work();
+    EXPECT_THAT(work.records, testing::ElementsAre(theirs));
+    EXPECT_THAT(work.position.value_or(""), HasSubstr("1763769599001-0 "));
+    const Work again = exchange.work();
+    EXPECT_EQ(again.records, work.records) << "as long as the store did not take it";
+    EXPECT_EQ(again.position, work.position);
+}
+
+TEST(RevocationSync, AChangeLeavesTheOutboxWhenItIsReadInTheStream) {
+    Exchange exchange;
+    exchange.resume(position + " 1763769600000");
+    static_cast<void>(exchange.work());
+    exchange.worked(unsent({5, 6}));
+    const std::string sent = exchange.sent();
+    EXPECT_THAT(sent, HasSubstr("me:5"));
+    EXPECT_THAT(sent, HasSubstr("me:6"));
+    EXPECT_EQ(exchange.problem(ok), "");
+    const auto own = [](const std::string& id, const std::string& from) {
+        const Record mine = record("unsent");
+        return entry(id, {"id", text(mine.id), "record", record_text(mine), "from", from});
+    };
+    exchange.read(
+        list({entry(position, {"kind", "start"}), own("1763769599001-0", "me:5"), own("1763769599001-1", "other:9")}));
+    EXPECT_EQ(exchange.replica().counters().sent, 2U);
+    const Work work = exchange.work();
+    EXPECT_EQ(work.drop, 5U) << "that Redis took it is not enough: it may fail before others have it";
+    exchange.worked(unsent({6}));
+    EXPECT_THAT(exchange.sent(), HasSubstr("XRANGE")) << "it is not sent twice over one connection";
+    exchange.replica().connected();
+    static_cast<void>(exchange.work());
+    exchange.worked(unsent({6}));
+    EXPECT_THAT(exchange.sent(), HasSubstr("me:6")) << "but over the next";
+}
+
+TEST(RevocationSync, AnApplicationsEntryIsInTheHashBeforeItIsPassedOver) {
+    Exchange exchange;
+    exchange.resume(position + " 1763769600000");
+    const Reply stream =
+        list({entry(position, {"kind", "start"}), entry("1763769599001-0", {"kind", "token", "jti", "x"})});
+    static_cast<void>(exchange.round({}, stream));
+    EXPECT_THAT(exchange.sent(), HasSubstr("\r\n-\r\n")) << "written, and not appended";
+    exchange.replica().connected();  // no answer came
+    const Work work = exchange.work();
+    EXPECT_FALSE(work.position && work.position->starts_with("1763769599001-0"));
+    exchange.worked();
+    EXPECT_THAT(exchange.sent(), HasSubstr(position)) << "it is read again";
+    EXPECT_EQ(exchange.problem(stream), "");
+    static_cast<void>(exchange.sent());
+    EXPECT_EQ(exchange.problem(ok), "");
+    EXPECT_THAT(exchange.work().position.value_or(""), HasSubstr("1763769599001-0 "));
+}
+
+TEST(RevocationSync, WhereItsEntryIsGoneEverythingIsExchanged) {
+    Exchange exchange;
+    exchange.resume(position + " 1763769600000");
+    static_cast<void>(exchange.round({}, list({entry("1763769599002-0", {"kind", "start"})})));
+    EXPECT_TRUE(exchange.replica().exchanges_all());
+    const Work first = exchange.work();
+    ASSERT_TRUE(first.page.has_value());
+    EXPECT_FALSE(*first.page) << "from the beginning";
+    EXPECT_TRUE(first.position && first.position->starts_with("- ")) << "a restart must begin anew";
+    WorkResult page;
+    page.page.records = {record("mine")};
+    page.page.next = record("mine").id;
+    exchange.worked(std::move(page));
+    EXPECT_THAT(exchange.sent(), HasSubstr(text(record("mine").id)));
+    EXPECT_EQ(exchange.problem(ok), "");
+    const Reply stream = list({entry("1763769599002-0", {"kind", "start"})});
+    exchange.read(stream);
+    EXPECT_THAT(exchange.sent(), HasSubstr("HSCAN"));
+    const Record theirs = record("theirs");
+    EXPECT_EQ(exchange.problem(strings({"17", text(theirs.id), record_text(theirs)})), "");
+    const Work second = exchange.work();
+    EXPECT_EQ(second.page, std::optional(std::optional(record("mine").id)));
+    EXPECT_THAT(second.records, testing::ElementsAre(theirs));
+    EXPECT_TRUE(second.position && second.position->starts_with("- "));
+    exchange.worked();
+    exchange.read(stream);
+    EXPECT_THAT(exchange.sent(), HasSubstr("\r\n17\r\n"));
+    EXPECT_EQ(exchange.problem(strings({"0"})), "");
+    const Work third = exchange.work();
+    EXPECT_FALSE(exchange.replica().exchanges_all());
+    EXPECT_TRUE(third.position && third.position->starts_with("1763769599002-0 "));
+}
+
+TEST(RevocationSync, AnExchangeOfEverythingBeginsAnewWithItsConnection) {
+    Exchange exchange;
+    exchange.resume("");
+    static_cast<void>(exchange.work());
+    WorkResult page;
+    page.page.records = {record("mine")};
+    page.page.next = record("mine").id;
+    exchange.worked(std::move(page));
+    exchange.replica().connected();
+    const Work work = exchange.work();
+    ASSERT_TRUE(work.page.has_value());
+    EXPECT_FALSE(*work.page);
+}
+
+TEST(RevocationSync, AnswersOfNoRedisEndTheConnection) {
+    const std::vector<Reply> answers = {ok,
+                                        Reply(),
+                                        list({}),
+                                        list({ok}),
+                                        list({strings({"1-0"})}),
+                                        list({strings({"1-0", "x"})}),
+                                        list({list({text_reply("no id"), list({})})}),
+                                        list({list({text_reply("1-0-0"), list({})})}),
+                                        list({list({text_reply(""), list({})})})};
+    for (const Reply& answer : answers) {
+        Exchange exchange;
+        exchange.resume("");
+        static_cast<void>(exchange.work());
+        exchange.worked();
+        static_cast<void>(exchange.sent());
+        EXPECT_NE(exchange.problem(answer), "");
+    }
+    for (const Reply& answer :
+         {ok, Reply(), list({}), strings({"x"}), strings({"1", "x"}), strings({""}), list({ok})}) {
+        Exchange exchange;
+        exchange.resume("");
+        static_cast<void>(exchange.work());
+        exchange.worked();
+        exchange.read(nothing_new);
+        EXPECT_THAT(exchange.sent(), HasSubstr("HSCAN"));
+        EXPECT_NE(exchange.problem(answer), "");
+    }
+}
+
+TEST(RevocationSync, WhatCannotBeReadIsSkipped) {
+    Exchange exchange;
+    exchange.resume(position + " 1763769600000");
+    static_cast<void>(exchange.round(
+        {}, list({entry(position, {}), entry("1763769599001-0", {}), entry("1763769599001-1", {"kind", "nonsense"}),
+                  entry("1763769599001-2", {"kind", "token", "jti", "x"})})));
+    EXPECT_EQ(exchange.replica().counters().skipped, 2U);
+    EXPECT_EQ(exchange.replica().counters().received, 1U);
+    EXPECT_EQ(exchange.replica().take_complaint(),
+              "entry 1763769599001-1 of the stream is skipped: its kind is missing or unknown");
+    EXPECT_EQ(exchange.replica().take_complaint(), "");
+}
+
+}  // namespace
+}  // namespace jwt::revocation
