@@ -129,7 +129,7 @@ public:
     /// whole: who publishes those has lost them.
     [[nodiscard]] static tl::expected<KeySet, KeyError> from_published(std::string_view text,
                                                                        std::vector<std::string>* complaints = nullptr);
-    static constexpr std::size_t max_published_keys = 1000;
+    static constexpr std::size_t max_published_keys = 100;
 
     /// Tells this set from every other one, also from those that were or will be: a copy is the same set until a key is
     /// added to either. To be compared; who holds one keeps others from being equal by chance. Null for no keys.
@@ -150,6 +150,9 @@ public:
     /// that verify it where the token names no kid. At most max_candidates.
     [[nodiscard]] Candidates candidates(Algorithm algorithm, std::optional<std::string_view> kid) const noexcept;
 
+    /// Whether some key that verifies has this kid.
+    [[nodiscard]] bool names(std::string_view kid) const noexcept;
+
     /// Everything that some key decrypts.
     [[nodiscard]] KeyManagementSet decrypts() const noexcept;
 
@@ -159,8 +162,6 @@ public:
     /// The first key that encrypts that way, or null.
     [[nodiscard]] std::shared_ptr<const Key> encrypter(KeyManagement management,
                                                        ContentEncryption encryption) const noexcept;
-    /// Whether some key has this kid.
-    [[nodiscard]] bool names(std::string_view kid) const noexcept;
 
     /// The first key that signs with `algorithm`, or null.
     [[nodiscard]] std::shared_ptr<const Key> signer(Algorithm algorithm) const noexcept;

@@ -40,7 +40,11 @@ tl::expected<KeySet, KeyError> KeySet::from_published(std::string_view text, std
     if (secret) {
         return refuse("publishes a secret or private key");
     }
-    return from_json(*root, complaints);
+    tl::expected<KeySet, KeyError> set = from_json(*root, complaints);
+    if (set && set->verifies().empty()) {
+        return refuse("holds no key for signatures");
+    }
+    return set;
 }
 
 }  // namespace jwt

@@ -242,6 +242,10 @@ KeySet::Candidates KeySet::serving(Serves serves, std::optional<std::string_view
     return found;
 }
 
+bool KeySet::names(std::string_view kid) const noexcept {
+    return std::ranges::any_of(keys_, [kid](const auto& key) { return key->kid() == kid && !key->verifies().empty(); });
+}
+
 KeySet::Candidates KeySet::candidates(Algorithm algorithm, std::optional<std::string_view> kid) const noexcept {
     return serving([algorithm](const Key& key) { return key.verifies().has(algorithm); }, kid);
 }
@@ -261,10 +265,6 @@ std::shared_ptr<const Key> KeySet::encrypter(KeyManagement management, ContentEn
                (management != KeyManagement::dir || key->direct_encryptions().has(encryption));
     });
     return found == keys_.end() ? nullptr : *found;
-}
-
-bool KeySet::names(std::string_view kid) const noexcept {
-    return std::ranges::any_of(keys_, [kid](const auto& key) { return key->kid() == kid; });
 }
 
 std::shared_ptr<const Key> KeySet::signer(Algorithm algorithm) const noexcept {

@@ -215,6 +215,8 @@ public:
         bool wrapped = false;
     };
     [[nodiscard]] StoreResult<Swept> sweep(std::size_t limit, Time now);
+    /// Reads the whole store: `damaged` where its records are not those that were written. Seconds for millions.
+    [[nodiscard]] StoreResult<void> verify();
     /// Gives back the places of readers that died. How many.
     std::size_t check_readers() noexcept;
 

@@ -456,6 +456,35 @@ StoreResult<Statistics> Store::statistics() {
     return result;
 }
 
+StoreResult<void> Store::verify() {
+    const int rc = state_->read([&](MDB_txn* txn) {
+        const Databases& databases = state_->databases;
+        std::uint64_t expected = 0;
+        std::uint64_t sum = 0;
+        int problem = get_number(txn, databases.meta, meta::sum, expected);
+        problem = problem == MDB_NOTFOUND ? 0 : problem;
+        MDB_cursor* raw = nullptr;
+        problem = problem == 0 ? mdb_cursor_open(txn, databases.marks, &raw) : problem;
+        const Cursor marks(raw);
+        const auto add = [&](const Id& id, std::string_view value) {
+            sum += content_hash(id, value);
+            const Mark mark = mark_of(id);
+            MDB_val key = bytes(marks_key);
+            MDB_val of_id = bytes(mark);
+            // A token without its mark is not found.
+            const bool marked =
+                databases.of(id) != databases.tokens || mdb_cursor_get(marks.get(), &key, &of_id, MDB_GET_BOTH) == 0;
+            return marked && decoded(id, value) ? 0 : MDB_CORRUPTED;
+        };
+        problem = problem == 0 ? walk(txn, databases, Id{}, add) : problem;
+        return problem == 0 && sum != expected ? MDB_CORRUPTED : problem;
+    });
+    if (rc != 0) {
+        return failed(rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc);
+    }
+    return {};
+}
+
 std::size_t Store::check_readers() noexcept {
     const std::shared_lock<std::shared_mutex> lock(state_->in_use);
     int dead = 0;

@@ -61,6 +61,40 @@ std::optional<Time> current_at(std::string_view position) noexcept {
     return known ? std::optional(Time(std::chrono::milliseconds(time))) : std::nullopt;
 }
 
+namespace {
+
+/// A transaction asks for room for all that it may need: where that is not there, less at a time may find it.
+StoreResult<void> merge(Store& store, std::span<const Record> records, std::string_view position) {
+    constexpr std::size_t few = 16;
+    auto merged = store.apply_remote(records, position);
+    if (merged || merged.error().error != StoreError::full || records.size() <= few) {
+        return merged;
+    }
+    const auto before = store.position();
+    if (!before) {
+        return tl::make_unexpected(before.error());
+    }
+    while (records.size() > few) {
+        if (merged = store.apply_remote(records.first(few), *before); !merged) {
+            return merged;
+        }
+        records = records.subspan(few);
+    }
+    return store.apply_remote(records, position);
+}
+
+/// What changes the store.
+StoreResult<void> write(Store& store, const Work& work) {
+    if (work.position) {
+        if (auto merged = merge(store, work.records, *work.position); !merged) {
+            return merged;
+        }
+    }
+    return work.drop ? store.drop_outbox(*work.drop) : StoreResult<void>();
+}
+
+}  // namespace
+
 StoreResult<WorkResult> perform(Store& store, const Work& work) {
     WorkResult result;
     if (work.read_position) {
@@ -70,17 +104,10 @@ StoreResult<WorkResult> perform(Store& store, const Work& work) {
         }
         result.position = std::move(*position);
     }
-    if (work.position) {
-        if (auto merged = store.apply_remote(work.records, *work.position); !merged) {
-            return tl::make_unexpected(std::move(merged.error()));
-        }
+    if (auto written = write(store, work); !written) {
+        result.failure = std::move(written.error());
     }
-    if (work.drop) {
-        if (auto dropped = store.drop_outbox(*work.drop); !dropped) {
-            return tl::make_unexpected(std::move(dropped.error()));
-        }
-    }
-    if (work.page) {
+    if (work.page && !result.failure) {
         auto page = store.list(*work.page, write_size, true);
         if (!page) {
             return tl::make_unexpected(std::move(page.error()));
@@ -126,6 +153,9 @@ Replica::Step Replica::next(Time now) {
 
 /// Nothing where there is nothing to do in this phase.
 std::optional<Replica::Step> Replica::step_of_phase(Time now) {
+    if (stuck_ && phase_ > Phase::write && phase_ < Phase::pause) {
+        return std::nullopt;
+    }
     switch (phase_) {
         case Phase::authenticate: {
             std::vector<std::string_view> words = {"AUTH", options_.user, options_.password};
@@ -243,12 +273,6 @@ void Replica::worked(WorkResult result) {
         phase_ = Phase::work;
         return;
     }
-    if (!keeping_.empty()) {
-        kept_ = std::exchange(keeping_, {});
-        kept_at_ = current_at_;
-    }
-    dropped_ = arrived_;
-    incoming_.clear();
     outgoing_.clear();
     for (Unsent& unsent : result.outbox) {
         if (unsent.sequence > sent_ && unsent.sequence > arrived_) {
@@ -256,6 +280,16 @@ void Replica::worked(WorkResult result) {
             sent_ = unsent.sequence;
         }
     }
+    stuck_ = result.failure.has_value();
+    if (stuck_) {
+        return;
+    }
+    if (!keeping_.empty()) {
+        kept_ = std::exchange(keeping_, {});
+        kept_at_ = current_at_;
+    }
+    dropped_ = arrived_;
+    incoming_.clear();
     if (whole_ && !whole_->paged) {
         for (Record& record : result.page.records) {
             outgoing_.push_back({std::move(record), {}});
@@ -383,7 +417,7 @@ void Replica::begin_whole() {
 }
 
 void Replica::end_round(Time now) {
-    if (whole_) {
+    if (whole_ && !stuck_) {
         busy_ = true;
         if (whole_->scanned && whole_->paged && caught_up_) {
             whole_.reset();

@@ -31,6 +31,8 @@ struct Work {
 };
 
 struct WorkResult {
+    std::optional<StoreFailure>
+        failure{};  // nothing was merged, kept or dropped; what others need is there all the same
     std::vector<Unsent> outbox;
     Page page;
     std::string position;
@@ -39,6 +41,7 @@ struct WorkResult {
 /// When all was known that Redis knew, of a position as it is kept.
 [[nodiscard]] std::optional<Time> current_at(std::string_view position) noexcept;
 
+/// An error where the store cannot even be read.
 [[nodiscard]] StoreResult<WorkResult> perform(Store& store, const Work& work);
 
 /// One node's side of the exchange, over one connection after the other. It knows no socket, thread or clock: it is
@@ -74,12 +77,14 @@ public:
     [[nodiscard]] Step next(Time now);
     /// The answer to what was sent last. An error sentence, without secrets, where the connection is of no use.
     [[nodiscard]] tl::expected<void, std::string> answered(const redis::Reply& reply, Time now);
-    /// What the last Work brought. Where it failed this is left out, and `next` gives it again.
+    /// What the last Work brought. Where there was an error this is left out, and `next` gives it again.
     void worked(WorkResult result);
 
     /// When this node last knew all that Redis knew, restarts included; nothing: never.
     [[nodiscard]] std::optional<Time> current_at() const noexcept { return current_at_; }
     [[nodiscard]] bool exchanges_all() const noexcept { return whole_.has_value(); }
+    /// Whether the store takes nothing: local changes are sent, and nothing is read until it does.
+    [[nodiscard]] bool stuck() const noexcept { return stuck_; }
     [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
     /// What to tell people, at most the last of its kind; empty where there is nothing.
     [[nodiscard]] std::string take_complaint() { return std::exchange(complaint_, {}); }
@@ -134,6 +139,7 @@ private:
     std::uint64_t dropped_ = 0;
     bool caught_up_ = false;
     bool busy_ = false;  // no pause after this round
+    bool stuck_ = false;
     std::optional<Whole> whole_;
 
     std::string sweep_cursor_ = "0";

@@ -134,7 +134,7 @@ std::optional<AuthenticToken> TokenCache::find(const UnverifiedToken& token, con
 
 void TokenCache::insert(const AuthenticToken& token, const KeySet& keys, const KeySet* decrypting) {
     const std::string_view presented = token.presented();
-    if (presented.size() > TextHash::max_size || !token.algorithm()) {
+    if (!token.algorithm() || presented.size() > TextHash::max_size) {
         return;
     }
     const std::uint64_t hash = (*hash_)(presented);

@@ -59,6 +59,9 @@ struct Requirement {
     Origin origin;
 };
 
+/// Of a source that is in no file.
+inline constexpr std::size_t no_file = static_cast<std::size_t>(-1);
+
 /// The key directives of one level, as read. Inherited as a whole.
 struct KeySources {
     enum class Kind : std::uint8_t { secret, public_key, private_key, request, issuer };
@@ -68,8 +71,9 @@ struct KeySources {
         std::string secret;  // of Kind::secret
         jwt::KeySet keys;    // of key files
         Origin origin;
-        std::string uri{};  // of Kind::request
-        KeyTimes times{};   // likewise
+        std::string uri{};           // of Kind::request
+        KeyTimes times{};            // likewise
+        std::size_t file = no_file;  // among KeyFiles
     };
     std::vector<Source> sources;
 
@@ -78,6 +82,7 @@ struct KeySources {
         ngx_uint_t algorithm;
         jwt::AlgorithmSet decode_algorithms;
         bool hook_decides;
+        const void* server;  // the one whose locations tell its keys, where some are fetched
         const struct Keys* keys;
     };
     std::vector<Made> made;
@@ -93,6 +98,7 @@ struct Keys {
     std::shared_ptr<const jwt::Key> signer;     // of jwt_algorithm; may be null
     std::vector<const KeyRequest*> requests{};  // what is verified with beside them: see LiveKeys
     std::size_t index = 0;                      // among those that have requests
+    std::size_t recipe = no_file;               // among KeyFiles::recipes, where some of them are in files
     std::vector<TrustedIssuer> issuers;         // who have keys of their own
 };
 
@@ -133,8 +139,8 @@ enum class Content : std::uint8_t {
 /// http{} alone.
 struct MainConfig {
     LuaLimits* lua_limits;
-    const std::size_t* cache;               // bytes; 0: off, null: as much as is usual
     struct ReplicationConfig* replication;  // null without jwt_revocation_sync
+    const std::size_t* cache;               // bytes; 0: off, null: as much as is usual
     ngx_array_t variables;  // ngx_uint_t: indices of our variables, whose values end when a request is judged anew
     struct LuaFiles* lua;   // what is to be loaded
     struct CountersConfig* counters;  // null where nothing is counted
@@ -142,6 +148,7 @@ struct MainConfig {
     time_t longest_leeway;  // of all locations
     KeyRequests* key_requests;
     struct IssuerBlocks* issuers;
+    struct KeyFiles* key_files;
 };
 
 struct LuaFileSpec {

@@ -50,6 +50,12 @@ namespace ngx {
 [[nodiscard]] std::optional<std::string> add_verifying_keys(const KeySources::Source& source, jwt::AlgorithmSet allowed,
                                                             jwt::KeySet& into);
 
+/// The key that signs with jwt_algorithm: of jwt_private_key, or the secret; null where there is none.
+[[nodiscard]] tl::expected<std::shared_ptr<const jwt::Key>, std::string> find_signer(const KeySources& sources,
+                                                                                     jwt::Algorithm algorithm);
+
+[[nodiscard]] bool has_kind(const KeySources& sources, KeySources::Kind kind);
+
 /// Has a location's keys come from a provider too; an error sentence where no key of one serves these algorithms. For
 /// merging, within the server of the location.
 [[nodiscard]] std::optional<std::string> add_key_request(ngx_conf_t* cf, const KeySources::Source& source,
@@ -72,6 +78,11 @@ char* set_decryption_key(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_encrypt(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_key_file(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_cache(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_key_request(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_key_zone(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_key_file_check(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_issuer(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
+char* set_trust(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_require_member(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_claim_variable(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 char* set_profile(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
@@ -87,9 +98,5 @@ char* set_revocation_max_staleness(ngx_conf_t* cf, ngx_command_t* cmd, void* con
 /// Finds mistakes of a location whose content one of the module's directives makes.
 char* check_content(ngx_conf_t* cf, const LocationConfig& config);
 void merge_revocation(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) noexcept;
-char* set_key_request(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
-char* set_key_zone(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
-char* set_issuer(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
-char* set_trust(ngx_conf_t* cf, ngx_command_t* cmd, void* conf);
 
 }  // namespace ngx

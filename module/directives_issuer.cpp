@@ -115,6 +115,9 @@ char* set_issuer(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     if (check(cf, origin, *block) != NGX_CONF_OK) {
         return failed();
     }
+    // Revocations of its tokens are kept for as long as those are taken.
+    main.longest_leeway =
+        std::max(main.longest_leeway, static_cast<time_t>(block->leeway.value_or(std::chrono::seconds(0)).count()));
     main.issuers->blocks.push_back(std::move(block));
     return NGX_CONF_OK;
 }

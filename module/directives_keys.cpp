@@ -3,8 +3,8 @@
 #include <cstdlib>
 
 #include "../core/base64url.hpp"
-#include "file.hpp"
 #include "guard.hpp"
+#include "key_files.hpp"
 
 // Secrets and key files, read and checked at their own line.
 
@@ -32,7 +32,14 @@ KeySources& key_sources(ngx_conf_t* cf, LocationConfig& config) {
 
 namespace {
 
-constexpr std::size_t max_key_file = 1024 * 1024;
+/// The place of a file among those that are looked after.
+std::size_t note_file(KeyFiles& files, KeyFile&& file) {
+    const auto [place, is_new] = files.index.emplace(std::pair(file.kind, file.path), files.files.size());
+    if (is_new) {
+        files.files.push_back(std::move(file));
+    }
+    return place->second;
+}
 
 std::optional<std::string> decode_hex(std::string_view text) {
     const auto digit = [](char c) {
@@ -58,17 +65,9 @@ std::optional<std::string> decode_hex(std::string_view text) {
 tl::expected<std::string, std::string> read_secret(ngx_conf_t* cf, std::string_view word) {
     if (word.starts_with("file:")) {
         const std::string path = full_path(cf, word.substr(5));
-        auto text = file_contents(path, max_key_file);
-        if (!text) {
-            return tl::make_unexpected("secret file " + quoted(path) + " " + text.error());
-        }
-        if (!text->empty() && text->back() == '\n') {  // what an editor or echo adds
-            text->pop_back();
-            if (!text->empty() && text->back() == '\r') {
-                text->pop_back();
-            }
-        }
-        return *text;
+        auto contents = read_key_file_contents(KeySources::Kind::secret, path);
+        return contents ? tl::expected<std::string, std::string>(std::move(contents->secret))
+                        : tl::make_unexpected("secret file " + quoted(path) + " " + contents.error());
     }
     if (word.starts_with("env:")) {
         const std::string variable(word.substr(4));
@@ -100,7 +99,10 @@ tl::expected<std::string, std::string> read_secret(ngx_conf_t* cf, std::string_v
 
 char* set_secret_key(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     KeySources& keys = key_sources(cf, location_config(conf));
-    auto secret = read_secret(cf, view(words(cf)[1]));
+    const std::string_view word = view(words(cf)[1]);
+    const std::string path = word.starts_with("file:") ? full_path(cf, word.substr(5)) : std::string();
+    auto stamp = file_stamp(path);
+    auto secret = read_secret(cf, word);
     if (!secret) {
         return config_error(cf, secret.error());
     }
@@ -109,6 +111,10 @@ char* set_secret_key(ngx_conf_t* cf, ngx_command_t*, void* conf) {
         return config_error(cf, "jwt_secret_key " + key.error().message);
     }
     keys.sources.push_back({KeySources::Kind::secret, "jwt_secret_key", std::move(*secret), {}, Origin::here(cf)});
+    if (!path.empty()) {
+        keys.sources.back().file = note_file(
+            key_files(cf), {KeySources::Kind::secret, "jwt_secret_key " + quoted("file:" + path), path, stamp, {}});
+    }
     return NGX_CONF_OK;
 }
 
@@ -117,44 +123,40 @@ char* set_key_file(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
 }
 
 char* read_key_file(ngx_conf_t* cf, KeySources& keys, bool is_private) {
+    const auto kind = is_private ? KeySources::Kind::private_key : KeySources::Kind::public_key;
     const std::string path = full_path(cf, view(words(cf)[1]));
     const std::string called = std::string(view(words(cf)[0])) + " " + quoted(path);
-    const auto text = file_contents(path, max_key_file);
-    if (!text) {
-        return config_error(cf, called + " " + text.error());
+    KeyFiles& files = key_files(cf);
+    if (const auto known = files.index.find({kind, path}); known != files.index.end()) {
+        keys.sources.push_back({kind, called, {}, files.files[known->second].keys, Origin::here(cf)});
+        keys.sources.back().file = known->second;
+        return NGX_CONF_OK;
     }
+    auto stamp = file_stamp(path);
     std::vector<std::string> complaints;
-    auto set = jwt::KeySet::from_text(*text, &complaints);
-    if (!set) {
-        return config_error(cf, called + " " + set.error().message);
+    auto contents = read_key_file_contents(kind, path, &complaints);
+    if (!contents) {
+        return config_error(cf, called + " " + contents.error());
     }
     for (const std::string& complaint : complaints) {
         log(cf->log, NGX_LOG_WARN, called + ": ", complaint);
     }
-    bool signs = false;
-    for (const auto& key : set->keys()) {
-        signs = signs || !key->signs().empty();
-        if (!is_private && key->symmetric()) {
-            return config_error(cf, called + " holds a secret, which is no public key: write jwt_private_key");
-        }
+    keys.sources.push_back({kind, called, {}, contents->keys, Origin::here(cf)});
+    keys.sources.back().file = note_file(files, {kind, called, path, std::move(stamp), std::move(contents->keys)});
+    return NGX_CONF_OK;
+}
+
+char* set_key_file_check(ngx_conf_t* cf, ngx_command_t*, void*) {
+    KeyFiles& files = key_files(cf);
+    if (files.pause) {
+        return is_duplicate();
     }
-    if (is_private && !signs) {
-        const bool decrypts = !set->decrypts().empty();
-        return config_error(cf, called + (decrypts ? " holds no key that signs: write jwt_decryption_key for keys that "
-                                                     "only decrypt"
-                                                   : " holds no private key: write jwt_public_key for keys that only "
-                                                     "verify"));
+    ngx_str_t& word = words(cf)[1];
+    const ngx_int_t pause = view(word) == "off" ? 0 : ngx_parse_time(&word, 0);
+    if (pause == NGX_ERROR || (pause == 0 && view(word) != "off")) {
+        return config_error(cf, quoted(view(word)) + " is no time: write it as in 10s, or \"off\"");
     }
-    if (!is_private && set->verifies().empty()) {
-        return config_error(cf, called +
-                                    " holds no key that verifies: it is for encryption, and private ones that "
-                                    "decrypt go to jwt_decryption_key");
-    }
-    keys.sources.push_back({is_private ? KeySources::Kind::private_key : KeySources::Kind::public_key,
-                            called,
-                            {},
-                            std::move(*set),
-                            Origin::here(cf)});
+    files.pause = static_cast<ngx_msec_t>(pause);
     return NGX_CONF_OK;
 }
 

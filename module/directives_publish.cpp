@@ -10,14 +10,14 @@ namespace ngx {
 
 namespace {
 
-/// Null, and the mistake is reported, where the location has a content already.
-Publication* new_publication(ngx_conf_t* cf, LocationConfig& config, Content content) {
-    if (set_content(cf, config, content, serve_publication) != NGX_CONF_OK) {
-        return nullptr;
+/// The document of the location that is being read, which has no content yet.
+char* add_publication(ngx_conf_t* cf, LocationConfig& config, Content content) {
+    if (char* const problem = set_content(cf, config, content, serve_publication); problem != NGX_CONF_OK) {
+        return problem;  // may be the rest of a sentence that nginx begins
     }
     config.publication = make_in_pool<Publication>(cf->pool);
     config.publication->origin = Origin::here(cf);
-    return config.publication;
+    return NGX_CONF_OK;
 }
 
 char* read_max_age(ngx_conf_t* cf, Publication& publication, std::string_view text) {
@@ -36,35 +36,35 @@ constexpr std::string_view max_age = "max_age=";
 
 char* set_jwks(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     LocationConfig& config = location_config(conf);
-    Publication* const publication = new_publication(cf, config, Content::jwks);
-    if (publication == nullptr) {
-        return failed();
+    if (char* const problem = add_publication(cf, config, Content::jwks); problem != NGX_CONF_OK) {
+        return problem;
     }
+    Publication& publication = *config.publication;
     for (const ngx_str_t& word : words(cf).subspan(1)) {
         if (!view(word).starts_with(max_age)) {
             return config_error(cf, "unknown word " + quoted(view(word)) + " of jwt_jwks: write max_age=TIME");
         }
-        return read_max_age(cf, *publication, view(word).substr(max_age.size()));
+        return read_max_age(cf, publication, view(word).substr(max_age.size()));
     }
     return NGX_CONF_OK;
 }
 
 char* set_discovery(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     LocationConfig& config = location_config(conf);
-    Publication* const publication = new_publication(cf, config, Content::discovery);
-    if (publication == nullptr) {
-        return failed();
+    if (char* const problem = add_publication(cf, config, Content::discovery); problem != NGX_CONF_OK) {
+        return problem;
     }
+    Publication& publication = *config.publication;
     for (const ngx_str_t& word : words(cf).subspan(1)) {
         const std::string_view text = view(word);
         if (text.starts_with(max_age)) {
-            if (read_max_age(cf, *publication, text.substr(max_age.size())) != NGX_CONF_OK) {
+            if (read_max_age(cf, publication, text.substr(max_age.size())) != NGX_CONF_OK) {
                 return failed();
             }
             continue;
         }
         const std::size_t equals = std::min(text.find('='), text.size());
-        publication->members.emplace_back(text.substr(0, equals), text.substr(std::min(equals + 1, text.size())));
+        publication.members.emplace_back(text.substr(0, equals), text.substr(std::min(equals + 1, text.size())));
     }
     return NGX_CONF_OK;
 }

@@ -130,8 +130,7 @@ tl::expected<std::shared_ptr<const jwt::Key>, Sentence> signing_key(const Locati
             "no key signs with jwt_algorithm " + called +
             ": write jwt_secret_key or jwt_private_key into the location or around it, or a hook \"encode_key\"");
     }
-    // Configuration outlives the request: nothing to share, not even a count.
-    return std::shared_ptr<const jwt::Key>(std::shared_ptr<void>(), config.keys->signer.get());
+    return worker().live_keys.signer(*config.keys);
 }
 
 }  // namespace
@@ -183,7 +182,7 @@ tl::expected<RenewedToken, std::string> renewed_token(const LocationConfig& conf
     if (!csrf.empty()) {
         token.claims.emplace_back("csrf", "\"" + csrf + "\"");
     }
-    auto text = jwt::issue(token, *config.keys->signer, static_cast<jwt::Algorithm>(config.algorithm), time);
+    auto text = jwt::issue(token, *worker().live_keys.signer(*config.keys), static_cast<jwt::Algorithm>(config.algorithm), time);
     if (!text) {
         return tl::make_unexpected(std::move(text.error().message));
     }

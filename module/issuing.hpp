@@ -33,8 +33,9 @@ struct Succession {
     jwt::json::Value additions;  // of LuaHost::additions; their claims win over the payload's
 };
 
-/// Makes a token by the rules of `config`, which has a signing key unless the additions bring one. Of the times, `jti`,
-/// `csrf`, `fresh` and `type` none are taken over; `aud` and `iss` only where the directives name none.
+/// Makes a signed token, which is not encrypted yet, by the rules of `config`, which has a signing key unless the
+/// additions bring one. Of the times, `jti`, `csrf`, `fresh` and `type` none are taken over; `aud` and `iss` only where
+/// the directives name none.
 [[nodiscard]] tl::expected<std::string, std::string> successor_token(const LocationConfig& config,
                                                                      const Succession& succession);
 

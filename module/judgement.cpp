@@ -205,6 +205,7 @@ std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requir
     if (!policy) {
         return denied(jwt::Refusal(policy.error()));
     }
+    judging.policy = *policy;
     auto verified = jwt::Verifier::verify(std::move(authentic), **policy, demand_of(requirement, judging.found),
                                           judging.verified_at);
     if (!verified) {
@@ -227,11 +228,7 @@ std::optional<jwt::Refusal> outlived(const Requirement& requirement, const Judgi
     if (now() == judging.verified_at) {
         return std::nullopt;
     }
-    const auto policy = policy_for(*judging.config, token.authentic());
-    if (!policy) {
-        return policy.error();
-    }
-    return jwt::Verifier::check_again(token, **policy, demand_of(requirement, judging.found), now());
+    return jwt::Verifier::check_again(token, *judging.policy, demand_of(requirement, judging.found), now());
 }
 
 }  // namespace

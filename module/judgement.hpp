@@ -41,6 +41,7 @@ struct Judging {
     FoundToken found;                        // empty where none was found
     std::unique_ptr<Decryption> decryption;  // that a thread makes
     std::variant<std::monostate, jwt::UnverifiedToken, jwt::AuthenticToken, Accepted> token;
+    const jwt::Policy* policy = nullptr;  // that it was verified by
     jwt::Time verified_at{};
     Step step = Step::revocation_store;  // of those that are asked about an accepted token: each once
     std::optional<Denied> denied;        // what its answer hook is told

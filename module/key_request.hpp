@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "counters.hpp"
+
 namespace ngx {
 
 class SharedKeys;
@@ -28,6 +30,7 @@ struct KeyRequest {
     std::string uri;    // with its query string
     KeyTimes times;
     ngx_http_core_srv_conf_t* server;
+    Row counted_as;
     SharedKeys* shared = nullptr;  // from when nginx has made the zone, before workers start
 
     /// For the log: the server's name and the URI.
@@ -41,7 +44,8 @@ struct KeyRequests {
     std::size_t zone_size = 0;  // 0: by their number
 
     /// The request of that URI and those times in a server: the same one for all its locations.
-    const KeyRequest& of(ngx_http_core_srv_conf_t* server, const std::string& uri, const KeyTimes& times);
+    const KeyRequest& of(ngx_http_core_srv_conf_t* server, const std::string& uri, const KeyTimes& times,
+                         Row counted_as);
 };
 
 /// Asks nginx for the shared memory. To be called once all of a configuration is read.

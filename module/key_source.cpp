@@ -43,27 +43,30 @@ ngx_msec_t until(ngx_msec_t time) noexcept {
 }  // namespace
 
 KeyWait::~KeyWait() {
-    if (linked_) {
-        ngx_queue_remove(&link_);
-    }
+    unlink();
     drop_event(event_);
 }
 
 void KeyWait::begin(ngx_http_request_t* r, ngx_queue_t& queue) noexcept {
-    if (linked_ || event_.posted) {
+    if (link_.next != nullptr || event_.posted) {
         return;  // nginx ran the request for another reason
     }
     request_ = r;
     make_event(event_, this, [](ngx_event_t* event) { static_cast<KeyWait*>(event->data)->resume(); });
     reading_ = std::exchange(r->read_event_handler, ngx_http_test_reading);  // notes that the client has left
     ngx_queue_insert_tail(&queue, &link_);
-    linked_ = true;
     ++rounds_;
 }
 
+void KeyWait::unlink() noexcept {
+    if (link_.next != nullptr) {
+        ngx_queue_remove(&link_);
+        link_ = {};
+    }
+}
+
 void KeyWait::wake() noexcept {
-    ngx_queue_remove(&link_);
-    linked_ = false;
+    unlink();
     ngx_post_event(&event_, &ngx_posted_events);  // not from within what ended the fetch
 }
 
@@ -233,6 +236,7 @@ void KeySource::take(FetchedKeys&& answer) {
         const auto& times = request_.times;
         const ngx_msec_t lifetime = std::clamp(answer.max_age.value_or(times.cache), times.cache_min, times.cache);
         const std::uint64_t version = shared_.publish(answer.text, lifetime);
+        count_key_fetch(request_.counted_as, set->keys().size());
         if (!complaints.empty() && shared_.may_complain()) {
             log(ngx_cycle->log, NGX_LOG_WARN, "jwt: keys of " + request_.name() + ": ", complaints.front());
         }
@@ -247,6 +251,7 @@ void KeySource::take(FetchedKeys&& answer) {
 
 void KeySource::refuse(std::string_view problem) {
     shared_.fail();
+    count_key_fetch(request_.counted_as, std::nullopt);
     if (shared_.may_complain()) {
         log(ngx_cycle->log, NGX_LOG_ERR, "jwt: keys of " + request_.name() + " are not taken: the provider", problem);
     }

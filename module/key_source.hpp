@@ -29,11 +29,11 @@ public:
 private:
     friend class KeySource;
     void begin(ngx_http_request_t* r, ngx_queue_t& queue) noexcept;
+    void unlink() noexcept;
     void wake() noexcept;
     void resume() noexcept;
 
-    ngx_queue_t link_{};
-    bool linked_ = false;
+    ngx_queue_t link_{};  // null pointers while it is in no queue
     unsigned rounds_ = 0;
     ngx_http_request_t* request_ = nullptr;
     ngx_http_event_handler_pt reading_ = nullptr;

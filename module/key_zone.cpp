@@ -236,13 +236,14 @@ std::string KeyRequest::name() const {
     return zone_key(*this);
 }
 
-const KeyRequest& KeyRequests::of(ngx_http_core_srv_conf_t* server, const std::string& uri, const KeyTimes& times) {
+const KeyRequest& KeyRequests::of(ngx_http_core_srv_conf_t* server, const std::string& uri, const KeyTimes& times,
+                                  Row counted_as) {
     for (const auto& known : requests) {
         if (known->server == server && known->uri == uri && known->times == times) {
             return *known;
         }
     }
-    requests.push_back(std::make_unique<KeyRequest>(KeyRequest{requests.size(), uri, times, server}));
+    requests.push_back(std::make_unique<KeyRequest>(KeyRequest{requests.size(), uri, times, server, counted_as}));
     return *requests.back();
 }
 

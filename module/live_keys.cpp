@@ -13,21 +13,43 @@ std::optional<std::string_view> kid_of(const jwt::UnverifiedToken& token) {
 
 }  // namespace
 
-LiveKeys::LiveKeys(const KeyRequests& requests) : combined_(requests.key_count) {
-    sources_.reserve(requests.requests.size());
-    for (const auto& request : requests.requests) {
-        sources_.push_back(std::make_unique<KeySource>(*request));
+LiveKeys::LiveKeys(const KeyRequests* requests, const KeyFiles* files) {
+    if (requests != nullptr) {
+        combined_.resize(requests->key_count);
+        sources_.reserve(requests->requests.size());
+        for (const auto& request : requests->requests) {
+            sources_.push_back(std::make_unique<KeySource>(*request));
+        }
+    }
+    if (files != nullptr) {
+        watch_ = std::make_unique<KeyWatch>(*files);
     }
 }
 
+std::shared_ptr<const jwt::KeySet> LiveKeys::own_keys(const Keys& keys) const {
+    if (keys.recipe != no_file && watch_->verifying(keys.recipe) != nullptr) {
+        return watch_->verifying(keys.recipe);
+    }
+    // The configuration outlives the request: nothing to share.
+    return {std::shared_ptr<void>(), &keys.verifying};
+}
+
+std::shared_ptr<const jwt::Key> LiveKeys::signer(const Keys& keys) const {
+    if (keys.recipe != no_file && watch_->signer(keys.recipe) != nullptr) {
+        return watch_->signer(keys.recipe);
+    }
+    return {std::shared_ptr<void>(), keys.signer.get()};  // likewise
+}
+
 std::shared_ptr<const jwt::KeySet> LiveKeys::current(const Keys& keys) {
+    auto own = own_keys(keys);
     if (keys.requests.empty()) {
-        // The configuration outlives the request: nothing to share.
-        return {std::shared_ptr<void>(), &keys.verifying};
+        return own;
     }
     Combined& combined = combined_[keys.index];
     combined.parts.resize(keys.requests.size());
-    bool same = combined.whole != nullptr;
+    bool same = combined.whole != nullptr && combined.own == own;
+    combined.own = own;
     for (std::size_t i = 0; i < keys.requests.size(); ++i) {
         const auto& part = source(*keys.requests[i]).current();
         if (part != combined.parts[i]) {
@@ -38,11 +60,11 @@ std::shared_ptr<const jwt::KeySet> LiveKeys::current(const Keys& keys) {
     if (same) {
         return combined.whole;
     }
-    if (keys.verifying.empty() && combined.parts.size() == 1 && combined.parts.front() != nullptr) {
+    if (own->empty() && combined.parts.size() == 1 && combined.parts.front() != nullptr) {
         combined.whole = combined.parts.front();
         return combined.whole;
     }
-    jwt::KeySet whole = keys.verifying;
+    jwt::KeySet whole = *own;
     for (const auto& part : combined.parts) {
         if (part != nullptr) {
             std::for_each(part->keys().begin(), part->keys().end(), [&](const auto& key) { whole.add(key); });

@@ -6,6 +6,7 @@
 #include "directives.hpp"
 #include "guard.hpp"
 #include "issuers.hpp"
+#include "key_files.hpp"
 
 // How a location takes over what its surroundings say, and the mistakes that show only when all of it is known.
 
@@ -76,9 +77,6 @@ std::optional<std::string> add_verifying_keys(const KeySources::Source& source, 
     return std::nullopt;
 }
 
-namespace {
-
-/// The key that signs with jwt_algorithm: of jwt_private_key, or the secret.
 tl::expected<std::shared_ptr<const jwt::Key>, std::string> find_signer(const KeySources& sources,
                                                                        jwt::Algorithm algorithm) {
     for (const auto& source : sources.sources) {
@@ -102,6 +100,8 @@ bool has_kind(const KeySources& sources, KeySources::Kind kind) {
                        [&](const auto& source) { return source.kind == kind; });
 }
 
+namespace {
+
 bool decides_keys(const LocationConfig& config) {
     return config.lua != nullptr && config.lua->file.has(Hook::decode_key);
 }
@@ -119,6 +119,10 @@ std::optional<std::string> add_source(ngx_conf_t* cf, const KeySources::Source& 
             break;
     }
     return add_verifying_keys(source, *config.decode_algorithms, keys.verifying);
+}
+
+const void* server_of(ngx_conf_t* cf) noexcept {
+    return ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
 }
 
 /// Makes the keys of a location that uses them.
@@ -154,8 +158,13 @@ char* prepare_keys(ngx_conf_t* cf, LocationConfig& config) {
         }
     }
     keys->signer = std::move(*signer);
+    note_recipe(cf,
+                {config.key_sources, *config.decode_algorithms, !decides_keys(config),
+                 keys->signer == nullptr ? std::nullopt : std::optional(signing_algorithm(config))},
+                *keys);
     config.keys = keys;
-    config.key_sources->made.push_back({config.algorithm, *config.decode_algorithms, decides_keys(config), keys});
+    config.key_sources->made.push_back(
+        {config.algorithm, *config.decode_algorithms, decides_keys(config), server_of(cf), keys});
     return NGX_CONF_OK;
 }
 
@@ -347,18 +356,11 @@ char* merge_keys(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& pre
         return NGX_CONF_OK;
     }
     if (conf.key_sources != nullptr) {
-        const bool as_outside = conf.key_sources == prev.key_sources && conf.algorithm == prev.algorithm &&
-                                decides_keys(conf) == decides_keys(prev) && prev.decode_algorithms != nullptr &&
-                                *conf.decode_algorithms == *prev.decode_algorithms;
-        // Each location trusts issuers by its own claims.
-        if (as_outside && prev.keys != nullptr && prev.keys->issuers.empty()) {
-            conf.keys = prev.keys;
-            return NGX_CONF_OK;
-        }
-        // What verifies for an issuer or by a request is of its location or server; all else is of its rules alone.
         for (const KeySources::Made& made : conf.key_sources->made) {
+            // Each location trusts issuers by its own claims, and each server has key locations of its own.
             if (made.algorithm == conf.algorithm && made.decode_algorithms == *conf.decode_algorithms &&
-                made.hook_decides == decides_keys(conf) && made.keys->issuers.empty() && made.keys->requests.empty()) {
+                made.hook_decides == decides_keys(conf) && made.keys->issuers.empty() &&
+                (made.keys->requests.empty() || made.server == server_of(cf))) {
                 conf.keys = made.keys;
                 return NGX_CONF_OK;
             }
@@ -374,7 +376,8 @@ char* merge_keys(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& pre
     return NGX_CONF_OK;
 }
 
-/// Whether a token that the location signs is one that it takes.
+}  // namespace
+
 bool takes_own_tokens(const LocationConfig& config) {
     jwt::TokenRequest sample;
     sample.identity = "\"\"";
@@ -383,6 +386,8 @@ bool takes_own_tokens(const LocationConfig& config) {
     auto parsed = verifier.parse(token ? std::string_view(*token) : std::string_view());
     return parsed && jwt::Verifier::authenticate(std::move(*parsed), config.keys->verifying, *config.decode_algorithms);
 }
+
+namespace {
 
 /// Why no session slides in a location, in that its tokens are not those that are renewed; nothing where it may.
 std::string_view idle_cookie_refresh(const LocationConfig& config) {
@@ -417,7 +422,8 @@ std::string useless_cookie_refresh(const LocationConfig& config) {
                ": write jwt_secret_key or jwt_private_key";
     }
     if (!takes_own_form(config)) {
-        return "jwt_cookie_refresh would hand out tokens that are refused: let jwt_accept and jwt_decryption_key take what "
+        return "jwt_cookie_refresh would hand out tokens that are refused: let jwt_accept and jwt_decryption_key take "
+               "what "
                "jwt_encrypt makes";
     }
     if (!takes_own_tokens(config)) {
@@ -466,7 +472,8 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     if (merge_keys(cf, conf, prev) != NGX_CONF_OK || merge_encryption(cf, conf, prev) != NGX_CONF_OK) {
         return failed();
     }
-    if (prepare_publication(cf, conf) != NGX_CONF_OK || check_content(cf, conf) != NGX_CONF_OK) {
+    if (check_profile(cf, conf) != NGX_CONF_OK || prepare_publication(cf, conf) != NGX_CONF_OK ||
+        check_content(cf, conf) != NGX_CONF_OK) {
         return failed();
     }
     return check_cookie_refresh(cf, conf, own_refresh);

@@ -9,8 +9,14 @@ namespace ngx {
 /// jwt_require_claim, jwt_require_header, jwt_max_age, jwt_profile. After the values of jwt_required and jwt_decode_*.
 char* merge_claims(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev);
 
+/// Whether the location says what jwt_profile needs. After keys.
+char* check_profile(ngx_conf_t* cf, const LocationConfig& config);
+
 /// jwt_accept, jwt_decryption_key, jwt_encrypt. After jwt_required.
 char* merge_encryption(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev);
+
+/// Whether a token that the location signs is one that its keys verify. It has a signing key.
+[[nodiscard]] bool takes_own_tokens(const LocationConfig& config);
 
 /// Whether a location takes tokens of the form that it issues, and can decrypt them.
 [[nodiscard]] bool takes_own_form(const LocationConfig& config);

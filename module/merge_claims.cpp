@@ -1,4 +1,7 @@
 #include "conditions.hpp"
+
+#include <algorithm>
+
 #include "directives.hpp"
 #include "guard.hpp"
 #include "merge.hpp"
@@ -49,27 +52,21 @@ char* merge_conditions(ngx_conf_t* cf, LocationConfig& conf, const LocationConfi
                         "it here or around, or \"jwt_required off\" in the locations that are open to all");
 }
 
-char* check_profile(ngx_conf_t* cf, const LocationConfig& config) {
-    if (config.profile == static_cast<ngx_uint_t>(jwt::Profile::none) || !judges(config)) {
-        return NGX_CONF_OK;
+/// RFC 9068 §4: whose tokens are taken, and for whom they must be made, is known of all of them.
+std::string_view missing_for_profile(const LocationConfig& config) {
+    const std::vector<TrustedIssuer> nobody;
+    const auto& trusted = config.keys == nullptr ? nobody : config.keys->issuers;
+    const bool trusts_alone = !trusted.empty() && config.keys->verifying.empty() &&
+                              config.keys->requests.empty();  // a token of others has no key
+    if (!trusts_alone && config.policy->issuers.empty()) {
+        return "jwt_profile rfc9068 takes tokens of known issuers alone: write jwt_decode_issuer";
     }
-    const auto problem = [&](std::string_view sentence) { return config_error(cf, *config.profile_origin, sentence); };
-    const auto is_empty = [](const ngx_array_t* list) { return list == nullptr || list->nelts == 0; };
-    if (is_empty(config.decode_issuer)) {
-        return problem("jwt_profile rfc9068 takes tokens of known issuers alone: write jwt_decode_issuer");
+    const auto for_anybody = [](const TrustedIssuer& issuer) { return issuer.policy.audiences.empty(); };
+    if (std::any_of(trusted.begin(), trusted.end(), for_anybody) ||
+        (!trusts_alone && config.policy->audiences.empty())) {
+        return "jwt_profile rfc9068 takes tokens made for this API alone: write jwt_decode_audience";
     }
-    if (is_empty(config.decode_audience)) {
-        return problem("jwt_profile rfc9068 takes tokens made for this API alone: write jwt_decode_audience");
-    }
-    if (config.required->use == jwt::TokenUse::refresh) {
-        return problem(
-            "jwt_profile rfc9068 takes access tokens, and jwt_required asks for refresh tokens: write \"off\"");
-    }
-    if (config.cookie_refresh != 0) {
-        return problem(
-            "jwt_profile rfc9068 refuses the tokens that jwt_cookie_refresh makes: write \"off\" for one of them");
-    }
-    return NGX_CONF_OK;
+    return {};
 }
 
 }  // namespace
@@ -83,10 +80,26 @@ char* merge_claims(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& p
         conf.profile = unset ? static_cast<ngx_uint_t>(jwt::Profile::none) : prev.profile;
         conf.profile_origin = prev.profile_origin;
     }
-    if (merge_conditions(cf, conf, prev) != NGX_CONF_OK) {
-        return failed();
+    return merge_conditions(cf, conf, prev);
+}
+
+char* check_profile(ngx_conf_t* cf, const LocationConfig& config) {
+    if (config.policy->profile == jwt::Profile::none || !judges(config)) {
+        return NGX_CONF_OK;
     }
-    return check_profile(cf, conf);
+    const auto problem = [&](std::string_view sentence) { return config_error(cf, *config.profile_origin, sentence); };
+    if (const std::string_view missing = missing_for_profile(config); !missing.empty()) {
+        return problem(missing);
+    }
+    if (config.required->use == jwt::TokenUse::refresh) {
+        return problem(
+            "jwt_profile rfc9068 takes access tokens, and jwt_required asks for refresh tokens: write \"off\"");
+    }
+    if (config.cookie_refresh != 0) {
+        return problem(
+            "jwt_profile rfc9068 refuses the tokens that jwt_cookie_refresh makes: write \"off\" for one of them");
+    }
+    return NGX_CONF_OK;
 }
 
 }  // namespace ngx

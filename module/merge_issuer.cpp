@@ -1,5 +1,6 @@
 #include "directives.hpp"
 #include "issuers.hpp"
+#include "key_files.hpp"
 
 namespace ngx {
 
@@ -14,6 +15,7 @@ std::optional<std::string> add_keys(ngx_conf_t* cf, const IssuerBlock& block, Ke
             return problem;
         }
     }
+    note_recipe(cf, {&block.keys, block.algorithms, true, std::nullopt}, keys);
     return std::nullopt;
 }
 

@@ -14,7 +14,8 @@ std::optional<std::string> add_key_request(ngx_conf_t* cf, const KeySources::Sou
     if (keys.requests.empty()) {
         keys.index = main.key_requests->key_count++;
     }
-    keys.requests.push_back(&main.key_requests->of(server, source.uri, source.times));
+    const Row row = key_source_row(cf, std::string(view(server->server_name)) + " " + source.uri);
+    keys.requests.push_back(&main.key_requests->of(server, source.uri, source.times, row));
     return std::nullopt;
 }
 

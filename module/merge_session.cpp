@@ -1,5 +1,6 @@
 #include "content.hpp"
 #include "directives.hpp"
+#include "merge.hpp"
 #include "revocation.hpp"
 
 // What the content handlers need of their location.
@@ -47,6 +48,21 @@ bool signs(const LocationConfig& config) {
     return (config.keys != nullptr && config.keys->signer != nullptr) || has_hook(config, Hook::encode_key);
 }
 
+/// Why a location would not take the refresh tokens that it hands out; nothing where it does, or where hooks decide.
+std::string unfit_rotation(const LocationConfig& config) {
+    if (has_hook(config, Hook::encode_key) || has_hook(config, Hook::decode_key)) {
+        return {};
+    }
+    if (!takes_own_form(config)) {
+        return "jwt_refresh rotate would hand out refresh tokens that are refused: let jwt_accept and "
+               "jwt_decryption_key take "
+               "what jwt_encrypt makes";
+    }
+    return takes_own_tokens(config) ? std::string()
+                                    : "jwt_refresh rotate would hand out refresh tokens that are refused: let "
+                                      "jwt_decode_algorithms and the keys that verify take what the signing key makes";
+}
+
 std::string unfit(const LocationConfig& config, bool has_store) {
     const std::string called(name(config.content));
     const bool writes =
@@ -83,10 +99,12 @@ std::string unfit(const LocationConfig& config, bool has_store) {
     if (std::string why = has_store ? unfit_checks(config) : std::string(); !why.empty()) {
         return why;
     }
-    return signs(config) ? std::string()
-                         : called + " has no key that signs with jwt_algorithm " +
-                               std::string(jwt::name(static_cast<jwt::Algorithm>(config.algorithm))) +
-                               ": write jwt_secret_key or jwt_private_key, or a hook \"encode_key\"";
+    if (!signs(config)) {
+        return called + " has no key that signs with jwt_algorithm " +
+               std::string(jwt::name(static_cast<jwt::Algorithm>(config.algorithm))) +
+               ": write jwt_secret_key or jwt_private_key, or a hook \"encode_key\"";
+    }
+    return config.refresh_rotates ? unfit_rotation(config) : std::string();
 }
 
 bool is_of_sessions(Content content) noexcept {

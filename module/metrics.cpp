@@ -1,7 +1,5 @@
 #include "metrics.hpp"
 
-#include "counters.hpp"
-
 // What the counters are called.
 
 namespace ngx {

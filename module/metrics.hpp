@@ -1,13 +1,13 @@
 #pragma once
 
+#include "counters.hpp"
+
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 namespace ngx {
-
-struct Counts;
 
 /// One series of a family.
 struct Sample {

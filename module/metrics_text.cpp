@@ -1,7 +1,8 @@
+#include "metrics.hpp"
+
 #include <algorithm>
 
 #include "../core/json.hpp"
-#include "metrics.hpp"
 
 // How the figures are written.
 

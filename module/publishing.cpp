@@ -7,7 +7,10 @@ extern "C" {
 #include <array>
 
 #include "answer.hpp"
+#include "content.hpp"
 #include "guard.hpp"
+#include "key_watch.hpp"
+#include "worker.hpp"
 
 namespace ngx {
 
@@ -40,13 +43,15 @@ void describe(ngx_http_request_t* r, const Publication& publication) {
 
 ngx_int_t serve(ngx_http_request_t* r) {
     if ((r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD)) == 0) {
-        add_header(r, "Allow", "GET, HEAD");  // RFC 9110 §15.5.6
-        return NGX_HTTP_NOT_ALLOWED;
+        return not_allowed(r, "GET, HEAD");
     }
     if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
         return rc;
     }
-    const Publication& publication = *location_config(r).publication;
+    // What nginx reads later must stay until the request ends.
+    const auto& kept = *make_in_pool<std::shared_ptr<const Publication>>(
+        r->pool, worker().publications.now(location_config(r), worker().live_keys.files()));
+    const Publication& publication = *kept;
     describe(r, publication);
     const ngx_int_t rc = ngx_http_send_header(r);
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
@@ -56,7 +61,7 @@ ngx_int_t serve(ngx_http_request_t* r) {
     if (buffer == nullptr) {
         throw std::bad_alloc();
     }
-    const ngx_str_t text = str(publication.body);  // the configuration outlives the request
+    const ngx_str_t text = str(publication.body);
     buffer->pos = text.data;
     buffer->last = text.data + text.len;
     buffer->memory = 1;
@@ -76,6 +81,28 @@ jwt::KeySet published_keys(const KeySources& sources) {
         }
     }
     return keys;
+}
+
+std::shared_ptr<const Publication> Publications::now(const LocationConfig& config, const KeyWatch* files) {
+    const Publication& configured = *config.publication;
+    std::shared_ptr<const Publication> publication(std::shared_ptr<void>(), &configured);
+    if (files == nullptr || files->changes() == 0 || configured.kind != Publication::Kind::jwks) {
+        return publication;
+    }
+    Made& made = made_[&configured];
+    if (made.publication != nullptr && made.changes == files->changes()) {
+        return made.publication;
+    }
+    // Where the new keys cannot be shown together, as of two with one kid, the document stays as it was.
+    if (auto body = jwt::public_key_set(published_keys(files->now(*config.key_sources))); body) {
+        auto changed = std::make_shared<Publication>(configured);
+        set_body(*changed, std::move(*body));
+        publication = std::move(changed);
+    } else if (made.publication != nullptr) {
+        publication = made.publication;
+    }
+    made = {files->changes(), publication};
+    return publication;
 }
 
 void set_body(Publication& publication, std::string&& body) {

@@ -3,6 +3,8 @@
 #include "ngx.hpp"
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,6 +25,22 @@ struct Publication {
     std::string etag;  // quoted, of the body alone: nodes that serve the same agree
     std::string cache_control;
     time_t made = 0;
+};
+
+class KeyWatch;
+
+/// The documents of a worker, which are made again when key files have changed.
+class Publications {
+public:
+    /// The document of a location that has one. `files` may be null.
+    [[nodiscard]] std::shared_ptr<const Publication> now(const LocationConfig& config, const KeyWatch* files);
+
+private:
+    struct Made {
+        std::size_t changes;
+        std::shared_ptr<const Publication> publication;
+    };
+    std::map<const Publication*, Made> made_;
 };
 
 /// Every key file of a location, private or public, for jwt::public_key_set.

@@ -165,13 +165,13 @@ void Replication::connect() {
         schedule(pause_time);
         return;
     }
-    role_ = Role::connecting;
     const ngx_addr_t& address = config_.addresses[next_address_++ % config_.addresses.size()];
     auto connection = RedisConnection::open(address, *this);
     if (!connection) {
         closed(connection.error());
         return;
     }
+    role_ = Role::connecting;
     connection_ = std::move(*connection);
 }
 
@@ -222,7 +222,7 @@ void Replication::step() {
     } else if (auto* work = std::get_if<Work>(&step)) {
         start(std::move(*work));
     } else {
-        schedule(pause_time);
+        schedule(replica_.stuck() ? store_pause : pause_time);
     }
 }
 
@@ -256,10 +256,12 @@ void Replication::start(Work work) {
 }
 
 void Replication::worked(StoreResult<WorkResult> result) {
-    if (!result) {
+    const auto failure = result ? result->failure : std::optional(result.error());
+    if (failure) {
         store_failures_.write(NGX_LOG_ERR,
-                              "jwt: revocations of other nodes wait: the revocation store " + result.error().message);
-    } else {
+                              "jwt: revocations of other nodes wait: the revocation store " + failure->message);
+    }
+    if (result) {
         replica_.worked(std::move(*result));
     }
     if (role_ == Role::exchanging && connection_ != nullptr) {

@@ -22,8 +22,8 @@ struct Denial {
     // Of a token with a good signature, for the hooks; values of the token that the state keeps.
     std::optional<jwt::json::Value> header;
     std::optional<jwt::json::Value> payload;
-    ngx_uint_t status = 0;  // of the default answer, where it is not that of the reason
-    std::string scope{};    // that the token lacks
+    ngx_uint_t status = 0;     // of the default answer, where it is not that of the reason
+    std::string scope{};       // that the token lacks
     unsigned retry_after = 1;  // seconds; of Reason::unavailable
 };
 

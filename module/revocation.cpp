@@ -198,14 +198,18 @@ void Revocations::sweep() {
     if (check_readers) {
         readers_checked_ = ngx_current_msec;
     }
+    using Looked = std::pair<StoreResult<Store::Swept>, StoreResult<jwt::revocation::Statistics>>;
     auto task = Task::post(
-        [store = store_, check_readers] {
+        [store = store_, check_readers, verify = !std::exchange(verified_, true)]() -> Looked {
+            if (auto good = verify ? store->verify() : StoreResult<void>(); !good) {
+                return {tl::unexpected<StoreFailure>(good.error()), store->statistics()};
+            }
             if (check_readers) {
                 store->check_readers();
             }
-            return std::pair(store->sweep(swept_at_once, precise_now()), store->statistics());
+            return {store->sweep(swept_at_once, precise_now()), store->statistics()};
         },
-        [this](const std::pair<StoreResult<Store::Swept>, StoreResult<jwt::revocation::Statistics>>& done) {
+        [this](const Looked& done) {
             const auto& [swept, statistics] = done;
             if (statistics) {
                 set(Gauge::revocation_entries, static_cast<std::int64_t>(statistics->tokens + statistics->rules));

@@ -101,7 +101,8 @@ private:
     Batch writing_;
     Task write_;
     Task sweep_;
-    bool stuck_ = false;  // the write that is being made takes longer than anybody waits
+    bool verified_ = false;  // the whole store, once
+    bool stuck_ = false;     // the write that is being made takes longer than anybody waits
     ngx_event_t pump_event_{};
     ngx_event_t stuck_event_{};
     ngx_event_t tick_event_{};

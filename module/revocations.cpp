@@ -1,3 +1,5 @@
+#include "token_endpoints.hpp"
+
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -5,7 +7,6 @@
 #include "answer.hpp"
 #include "body.hpp"
 #include "session.hpp"
-#include "token_endpoints.hpp"
 #include "worker.hpp"
 
 // jwt_revocations: what is revoked, as an administrator sees and changes it. Who may is nginx's to say.

@@ -6,6 +6,7 @@
 #include "access.hpp"
 #include "answer.hpp"
 #include "cookies.hpp"
+#include "decryption.hpp"
 #include "guard.hpp"
 #include "issuing.hpp"
 #include "worker.hpp"
@@ -155,6 +156,9 @@ private:
             (config.lua->file.has(Hook::additional_claims) || config.lua->file.has(Hook::additional_headers) ||
              config.lua->file.has(Hook::encode_key))) {
             const auto identity = token.payload().member(config.policy->identity_claim);
+            if (!identity) {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
             auto made = worker().lua->additions(run_, r, config.lua->file, *identity);
             if (!made) {
                 return made.error() == NoResult::waiting ? ngx_int_t{NGX_AGAIN} : status_of(made.error());
@@ -181,7 +185,14 @@ private:
             return false;
         }
         const auto csrf = parsed->payload().member("csrf");
-        made = {std::move(*text), std::string(csrf ? csrf->string().value_or("") : ""), expiry(parsed->payload())};
+        made.csrf = csrf ? csrf->string().value_or("") : "";
+        made.expires = expiry(parsed->payload());
+        auto nested = nested_token(config, std::move(*text));
+        if (!nested) {
+            log(r->connection->log, NGX_LOG_ERR, "jwt: jwt_refresh makes no token: ", nested.error());
+            return false;
+        }
+        made.text = std::move(*nested);
         return true;
     }
 

@@ -70,7 +70,8 @@ public:
                 return send_answer(r, token.error());
             }
             judging_.config = &location_config(r);
-            judging_.found.text = std::move(*token);
+            token_ = std::move(*token);
+            judging_.found.text = token_;
         }
         Judgement judgement = judge(r, requirement_, judging_);
         if (std::holds_alternative<Waiting>(judgement)) {
@@ -97,6 +98,7 @@ protected:
 
 private:
     Requirement requirement_;
+    std::string token_;
     Judging judging_{};
 };
 

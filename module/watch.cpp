@@ -9,6 +9,7 @@
 #include "config.hpp"
 #include "counters.hpp"
 #include "guard.hpp"
+#include "issuers.hpp"
 #include "request_state.hpp"
 #include "revocation.hpp"
 #include "worker.hpp"
@@ -89,7 +90,8 @@ Watches::~Watches() {
 
 void Watches::watch(ngx_http_request_t* r, const RequestState& state) {
     const LocationConfig* config = state.let_in_by();
-    if (config == nullptr || config->close_on_expiry == 0) {
+    // An open location behind a redirect shows the token too: it was watched where it was judged.
+    if (config == nullptr || config != &location_config(r) || config->close_on_expiry == 0) {
         return;
     }
     const auto exp = state.accepted()->payload().member("exp");
@@ -98,7 +100,9 @@ void Watches::watch(ngx_http_request_t* r, const RequestState& state) {
         is_checked(*config, state.accepted()->payload())) {
         fingerprint = jwt::revocation::fingerprint(state.accepted()->authentic(), config->policy->identity_claim);
     }
-    const double end = exp ? *exp->number() + static_cast<double>(config->policy->leeway.count()) : never;
+    const auto policy = policy_for(*config, state.accepted()->authentic());
+    const double leeway = policy ? static_cast<double>((*policy)->leeway.count()) : 0;
+    const double end = exp ? *exp->number() + leeway : never;
     if (end == never && !fingerprint) {
         return;
     }
@@ -131,7 +135,8 @@ void Watches::look() {
         ngx_queue_insert_tail(&entries_, first);
         ngx_http_request_t* r = entry.main;
         const bool expired = time >= entry.ends_at;
-        if (r->done || (!expired && !is_revoked(entry))) {  // of what is done, the last bytes are on their way
+        // Of what is done, the last bytes are on their way; what closes has ended by another of its tokens.
+        if (r->done || r->connection->close || (!expired && !is_revoked(entry))) {
             continue;
         }
         entry.forget();

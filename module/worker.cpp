@@ -72,11 +72,9 @@ ngx_int_t start_worker(ngx_cycle_t* cycle) noexcept {
         if (http != nullptr) {
             const auto& config = *static_cast<MainConfig*>(http->main_conf[ngx_http_jwt_module.ctx_index]);
             started->counters = start_counters(config.counters);
+            started->live_keys = LiveKeys(config.key_requests, config.key_files);
             if (const std::size_t size = config.cache == nullptr ? default_cache_size : *config.cache; size != 0) {
                 started->cache = std::make_unique<jwt::TokenCache>(size);
-            }
-            if (config.key_requests != nullptr) {
-                started->live_keys = LiveKeys(*config.key_requests);
             }
             if (config.lua != nullptr) {
                 load_files(*started, config);

@@ -15,6 +15,7 @@
 #include "counters.hpp"
 #include "live_keys.hpp"
 #include "lua_host.hpp"
+#include "publishing.hpp"
 #include "replication.hpp"
 #include "revocation.hpp"
 #include "watch.hpp"
@@ -45,7 +46,8 @@ struct Worker {
     Watches watches;
     std::unique_ptr<LuaHost> lua;              // null where no hooks file is configured
     std::unique_ptr<Revocations> revocations;  // null without jwt_revocation_store
-    LiveKeys live_keys{KeyRequests{}};
+    LiveKeys live_keys;
+    Publications publications;
     std::unique_ptr<Replication> replication;  // null without jwt_revocation_sync
 };
 

@@ -81,6 +81,10 @@ my @server = (
         "$by_profile jwt_profile rfc9068; jwt_required any_type;"],
     ['rfc9068 whose audience is taken back', "$by_profile jwt_required;\njwt_profile rfc9068; #!\nlocation / { jwt_decode_audience off; }",
         qr/write jwt_decode_audience/, "$by_profile jwt_required; jwt_profile rfc9068; location / { jwt_profile off; jwt_decode_audience off; }"],
+    ['rfc9068 of issuers that are trusted, for anybody', "location / {\n jwt_required; jwt_trust idp;\n jwt_profile rfc9068; #!\n}", qr/write jwt_decode_audience/,
+        'location / { jwt_required; jwt_trust idp; jwt_profile rfc9068; jwt_decode_audience api; }'],
+    ['rfc9068 of issuers that are trusted, and of a key of anybody', "location / {\n jwt_required; jwt_trust idp-api; $key\n jwt_profile rfc9068; #!\n}",
+        qr/write jwt_decode_issuer/, 'location / { jwt_required; jwt_trust idp-api; jwt_profile rfc9068; }'],
     ['rfc9068 of refresh tokens', "$by_profile jwt_required refresh;\njwt_profile rfc9068; #!", qr/jwt_required asks for refresh tokens/,
         "$by_profile jwt_required; jwt_profile rfc9068;"],
     ['rfc9068 beside sliding sessions', "$by_profile jwt_required locations=cookies;\njwt_profile rfc9068; #!\njwt_cookie_refresh 5m;",
@@ -136,10 +140,14 @@ my @http = (
     ['the same variable twice', "jwt_claim_set \$x a;\njwt_claim_set \$x b; #!", qr/the duplicate "x" variable/, 'jwt_claim_set $x a;'],
 );
 
+my $issuers = 'jwt_issuer idp { issuer https://idp; public_key %%DIR%%/rs.jwk; algorithms RS256; }'
+    . ' jwt_issuer idp-api { issuer https://idp; public_key %%DIR%%/rs.jwk; algorithms RS256; audience api; }';
+
 # In a file of its own, so that its lines count from 1.
 sub said {
     my ($where, $text) = @_;
-    return JWTTest->nginx_t($where => 'include %%DIR%%/snippet.conf;', files => { %files, 'snippet.conf' => "$text\n" });
+    my $include = 'include %%DIR%%/snippet.conf;';
+    return JWTTest->nginx_t(http => $where eq 'http' ? "$issuers $include" : $issuers, config => $where eq 'http' ? '' : $include, files => { %files, 'snippet.conf' => "$text\n" });
 }
 
 sub refused {

@@ -47,6 +47,14 @@ sub hits { my @hits = $provider->hits($_[0]); return scalar @hits }
 
 sub status { my ($path, $token) = @_; return $t->get_with($path, $token)->{status} }
 
+# The status that comes, on a connection that is then closed.
+sub status_on {
+    my ($connection) = @_;
+    my $answer = $connection->response('GET');
+    $connection->close;
+    return $answer->{status};
+}
+
 # Sends on connections of their own, so that several are under way at once.
 sub send_on {
     my ($path, $token) = @_;
@@ -63,7 +71,7 @@ for my $n (0 .. $rotations) {
     my $end = time + ($ENV{JWT_ROTATIONS} ? 2 : 1);
     while (time < $end) {
         my @answers = map { send_on('/rotating/', signed($n)) } 1 .. 4;
-        push @wrong, grep { $_ != 200 } map { $_->response('GET')->{status} } @answers;
+        push @wrong, grep { $_ != 200 } map { status_on($_) } @answers;
         push @wrong, grep { $_ != 422 } status('/rotating/', signed($n - 2)) if $n >= 2 && $end - time < 0.4;
         $asked += 4;
     }
@@ -115,7 +123,7 @@ my ($passed, $refused, $other) = (0, 0, 0);
 for my $round (1 .. $flood / 20) {
     my @connections = map { send_on('/flooded/', forged("flood-$round-$_")) } 1 .. 20;
     push @connections, send_on('/flooded/', signed(0));
-    my @statuses = map { $_->response('GET')->{status} } @connections;
+    my @statuses = map { status_on($_) } @connections;
     $passed += pop(@statuses) == 200;
     $_ == 422 ? ++$refused : ++$other for @statuses;
 }

@@ -9,6 +9,7 @@ use JWTTest;
 
 my $rsa = keypair('RS256');
 my $t = JWTTest->new(
+    http => 'jwt_issuer idp { issuer https://idp.example; public_key %%DIR%%/rsa.pub; algorithms RS256; audience api; }',
     config => <<'EOF_CONFIG',
     root %%DIR%%/html;
     jwt_decode_algorithms RS256;
@@ -23,6 +24,7 @@ my $t = JWTTest->new(
         location /profile/lax/ { jwt_verify_sub off; }
         location /profile/hook/ { jwt_lua_file %%DIR%%/hook.lua; }
     }
+    location /trust/ { jwt_required; jwt_trust idp; jwt_profile rfc9068; jwt_max_age 5m; jwt_decode_issuer off; jwt_decode_audience off; }
     location /age/ { jwt_required; jwt_max_age 5m; }
     location /lenient/ { jwt_required; jwt_max_age 5m; jwt_decode_leeway 60s; location /lenient/off/ { jwt_max_age off; } }
     location /age-hook/ { jwt_required; jwt_max_age 5m; jwt_lua_file %%DIR%%/age.lua; }
@@ -31,7 +33,7 @@ EOF_CONFIG
         'rsa.pub' => $rsa->{public},
         'hook.lua' => "return { invalid_token = function(reason) return { because = reason }, 418 end }\n",
         'age.lua' => "return { expired_token = function(header, payload) return { again = payload.sub }, 401 end }\n",
-        map { ("html/$_/index.html" => 'inside') } qw(profile profile/off profile/scope profile/lax profile/hook age lenient lenient/off age-hook),
+        map { ("html/$_/index.html" => 'inside') } qw(profile profile/off profile/scope profile/lax profile/hook trust age lenient lenient/off age-hook),
     },
 );
 
@@ -93,5 +95,13 @@ my $undated = $t->get_with('/age/', signed(without('iat'), { typ => 'JWT' }));
 is_deeply([@$undated{qw(status json)}], [422, { msg => 'Missing claim: iat' }], 'a token without a date');
 is($t->get_with('/age/', signed({ %all, iat => time + 600 }, { typ => 'JWT' }))->{status}, 422, 'and one of the future');
 is_deeply($t->get_with('/age-hook/', aged(330))->{json}, { again => 'alice' }, 'the hook expired_token answers');
+
+# ---- both hold for issuers with keys of their own
+
+is($t->get_with('/trust/', signed(\%all))->{body}, 'inside', 'jwt_trust: all that the profile asks for');
+refused(signed(\%all, { typ => 'JWT' }), 'Invalid type (typ)', 'jwt_trust: another type', '/trust/');
+refused(signed(without('client_id')), 'Missing claim: client_id', 'jwt_trust: no client_id', '/trust/');
+refused(signed({ %all, iss => 'https://other' }), 'Invalid issuer', 'jwt_trust: nobody', '/trust/');
+refused(signed({ %all, iat => $now - 330 }), 'Token is too old', 'jwt_trust: too old', '/trust/');
 
 done_testing;

@@ -105,7 +105,8 @@ for my $example (grep { !/load_module/ } @nginx) {
         : $example =~ /\Amap/ ? $example =~ /\A(.*?)^(location .*)\z/ms
         :                        ('', $example);
     my ($code, $said) = JWTTest->nginx_t(
-        http   => 'jwt_secret_key file:%%DIR%%/jwt.secret; jwt_revocation_store %%DIR%%/revoked size=4m; limit_req_zone $binary_remote_addr zone=addresses:1m rate=1r/s; ' . in_place($outer),
+        http   => 'jwt_secret_key file:%%DIR%%/jwt.secret; jwt_revocation_store %%DIR%%/revoked size=4m; '
+            . 'limit_req_zone $binary_remote_addr zone=addresses:1m rate=1r/s; ' . in_place($outer),
         config => in_place($inner),
         files  => \%files
     );

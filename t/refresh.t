@@ -210,6 +210,27 @@ is post('/answer', $first)->{status}, 200, 'with a hook for revoked tokens';
 $res = post('/answer', $first);
 is_deeply [$res->{status}, $res->{json}], [403, { again => 'dave' }], 'which answers for what was used';
 
+# ---- encrypted, where the location says so
+
+my $sealed = JWTTest->new(
+    http   => 'root %%DIR%%/html; jwt_revocation_store %%DIR%%/revoked size=4m;',
+    files  => { 'html/ok' => 'ok', 'seal.key' => encode_json({ kty => 'oct', k => base64url('k' x 32), alg => 'A256KW', use => 'enc' }) },
+    config => <<"EOF_CONFIG",
+    jwt_secret_key "$secret";
+    jwt_accept signed nested;
+    jwt_decryption_key %%DIR%%/seal.key;
+    jwt_encrypt A256KW A256GCM %%DIR%%/seal.key;
+    location /api/   { jwt_required; try_files /ok =404; }
+    location /rotate { jwt_required refresh; jwt_refresh rotate; }
+EOF_CONFIG
+);
+$one = $sealed->post('/rotate', bearer(refresh_token()), '')->{json};
+is scalar(split /\./, $one->{$_}), 5, "the $_ is encrypted" for qw(access_token refresh_token);
+cmp_ok abs($one->{expires_in} - 900), '<=', 2, 'its time is known';
+is $sealed->get_with('/api/', $one->{access_token})->{status}, 200, 'and good';
+is $sealed->post('/rotate', bearer($one->{refresh_token}), '')->{status}, 200, 'and rotates';
+is $sealed->post('/rotate', bearer($one->{refresh_token}), '')->{status}, 401, 'once';
+
 # ---- what the configuration may say
 
 sub said {

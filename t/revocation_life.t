@@ -13,6 +13,7 @@ my $secret = $JWTTest::Token::secret;
 
 my $t = JWTTest->new(
     upgradable => 1,
+    main       => join('', map { "env $_;" } qw(LD_PRELOAD ASAN_OPTIONS UBSAN_OPTIONS)),    # for the new binary
     workers    => 3,
     http       => 'jwt_revocation_store %%DIR%%/store size=64m;',
     files      => { 'html/index.html' => 'in', 'hooks.lua' => <<'LUA' },

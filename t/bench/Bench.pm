@@ -91,6 +91,18 @@ sub bad_tokens {
 
 sub text_tokens { my ($self, $name, @tokens) = @_; return spew("$self->{dir}/$name.tokens", join '', map { "$_\n" } @tokens) }
 
+# The folder of a revocation store with so many entries.
+sub revocations {
+    my ($self, $count) = @_;
+    my $store = "$self->{store}/revoked-$count";
+    if (!-e "$store.done") {
+        print STDERR "revoking $count tokens\n" if $count > 100_000;
+        system("'$self->{folder}/bench_revocations' '$store' $count") == 0 or die "bench_revocations failed\n";
+        spew("$store.done", '');
+    }
+    return $store;
+}
+
 # ---- nginx
 
 sub configuration {

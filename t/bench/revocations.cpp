@@ -12,7 +12,7 @@
 
 int main(int count, char** words) {
     namespace revocation = jwt::revocation;
-    constexpr std::size_t batch = 20'000;
+    constexpr std::size_t batch = 250'000;  // a commit waits for the disk
     constexpr std::uint64_t map_size = std::uint64_t{8} << 30;
 
     if (count != 3) {
@@ -34,7 +34,7 @@ int main(int count, char** words) {
         changes.clear();
         for (; i < wanted && changes.size() < batch; ++i) {
             changes.push_back(
-                {{revocation::Kind::token, "revoked-" + std::to_string(i)}, now + std::chrono::hours(24)});
+                {{revocation::Kind::token, "revoked-" + std::to_string(i)}, now + std::chrono::hours(24 * 365)});
         }
         if (const auto done = (*store)->apply(changes, now); !done) {
             std::fprintf(stderr, "bench_revocations: the revocation store %s\n", done.error().message.c_str());

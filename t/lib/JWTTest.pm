@@ -270,7 +270,11 @@ sub kill_all {
     my @workers = split ' ', _read("/proc/$pid/task/$pid/children");
     kill KILL => $pid, @workers;
     waitpid $pid, 0;
-    $self->wait_for(10, sub { !grep { _read("/proc/$_/cmdline") =~ /nginx/ } @workers }) or die 'kill_all: workers live on';
+    # Of an upgradable server they are this process's to wait for now; their sockets are closed once they are gone.
+    my $gone = sub { my $waited = waitpid $_[0], WNOHANG; return $waited > 0 || ($waited < 0 && !kill 0, $_[0]) };
+    for my $worker (@workers) {
+        $self->wait_for(10, sub { $gone->($worker) }) or die 'kill_all: a worker lives on';
+    }
     return $self->start;
 }
 

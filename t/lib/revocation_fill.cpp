@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <random>
 #include <string>
 #include <vector>
@@ -38,6 +39,13 @@ jwt::Time now() {
     return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
 }
 
+/// What others do on the machine does not count.
+double processor_nanoseconds() {
+    timespec time{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_nsec);
+}
+
 std::unique_ptr<Store> opened(const char* folder, std::uint64_t size) {
     auto store = Store::open({folder, size, false});
     if (!store) {
@@ -64,13 +72,12 @@ std::vector<Fingerprint> fingerprints(std::uint64_t first, std::uint64_t count) 
 void time_checks(const char* name, Store& store, const std::vector<Fingerprint>& asked) {
     for (int round = 0; round < 3; ++round) {
         std::size_t revoked = 0;
-        const auto start = Clock::now();
+        const double start = processor_nanoseconds();
         for (const Fingerprint& one : asked) {
             revoked += store.check(one) == Verdict::revoked ? 1U : 0U;
         }
-        const std::chrono::duration<double, std::nano> taken = Clock::now() - start;
-        std::printf("%-28s %7.0f ns a check, %zu of %zu revoked\n", name, taken.count() / looked_up, revoked,
-                    asked.size());
+        std::printf("%-28s %7.0f ns of CPU a check, %zu of %zu revoked\n", name,
+                    (processor_nanoseconds() - start) / looked_up, revoked, asked.size());
     }
 }
 

@@ -3,6 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
 #include "revocation_format.hpp"
 
 namespace jwt::revocation {
@@ -227,6 +232,50 @@ TEST(RevocationSync, AnApplicationsEntryIsInTheHashBeforeItIsPassedOver) {
     static_cast<void>(exchange.sent());
     EXPECT_EQ(exchange.problem(ok), "");
     EXPECT_THAT(exchange.work().position.value_or(""), HasSubstr("1763769599001-0 "));
+}
+
+TEST(RevocationSync, AStoreThatTakesNothingIsEmptiedAllTheSame) {
+    Exchange exchange;
+    exchange.resume(position + " 1763769600000");
+    const Record theirs = record("theirs");
+    static_cast<void>(
+        exchange.round({}, list({entry(position, {"kind", "start"}),
+                                 entry("1763769599001-0", {"id", text(theirs.id), "record", record_text(theirs)})})));
+    static_cast<void>(exchange.work());
+    const auto rounds = exchange.replica().counters().rounds;
+    WorkResult result = unsent({5});
+    result.failure = StoreFailure{StoreError::full, "is full"};
+    exchange.worked(std::move(result));
+    EXPECT_TRUE(exchange.replica().stuck());
+    EXPECT_THAT(exchange.sent(), HasSubstr("me:5"));
+    EXPECT_EQ(exchange.problem(ok), "");
+    EXPECT_TRUE(exchange.pauses()) << "more is not read";
+    EXPECT_EQ(exchange.replica().counters().rounds, rounds);
+    const Work work = exchange.work();
+    EXPECT_THAT(work.records, testing::ElementsAre(theirs));
+    EXPECT_THAT(work.position.value_or(""), HasSubstr("1763769599001-0 "));
+    exchange.worked(unsent({5}));
+    EXPECT_FALSE(exchange.replica().stuck());
+    EXPECT_THAT(exchange.sent(), HasSubstr("XRANGE"));
+}
+
+TEST(RevocationSync, AStoreWithLittleRoomTakesLittleAtATime) {
+    const std::string folder = testing::TempDir() + "revocation_sync_" + std::to_string(getpid());
+    ASSERT_EQ(mkdir(folder.c_str(), 0700), 0);
+    auto store = Store::open({folder, 1 << 20, true});
+    ASSERT_TRUE(store);
+    Work work;
+    work.position = "1-0 1";
+    for (int i = 0; i < 500; ++i) {
+        work.records.push_back(record(std::to_string(i)));
+    }
+    const auto done = perform(**store, work);
+    ASSERT_TRUE(done);
+    EXPECT_FALSE(done->failure) << done->failure->message;
+    EXPECT_EQ((*store)->position(), "1-0 1");
+    EXPECT_EQ((*store)->find(work.records.front().id), work.records.front());
+    EXPECT_EQ((*store)->find(work.records.back().id), work.records.back());
+    std::filesystem::remove_all(folder);
 }
 
 TEST(RevocationSync, WhereItsEntryIsGoneEverythingIsExchanged) {

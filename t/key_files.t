@@ -1,0 +1,136 @@
+# Key files that change while nginx runs: taken in without a reload when they are good, kept out when they are not.
+
+use strict;
+use warnings;
+
+use FindBin;
+use Time::HiRes qw(sleep);
+use lib "$FindBin::Bin/lib";
+use JWTTest;
+
+my ($one, $two, $three) = map { keypair('ES256') } 1 .. 3;
+my $rsa = keypair('RS256');
+my $json = JSON::PP->new->canonical;
+
+sub set { return $json->encode({ keys => [map { { %{ $_->[1]{public_jwk} }, kid => $_->[0] } } @_] }) }
+
+sub signed { my ($pair, %more) = @_; return token(claims(%more), key => $pair->{private}, alg => 'ES256') }
+
+my @secrets = map { "the secret number $_, long enough for HS256" } 1, 2;
+
+my $t = JWTTest->new(
+    workers => 2,
+    http => <<'EOF_HTTP',
+    jwt_key_file_check 100ms;
+    jwt_issuer a { issuer https://a.example; public_key a.pem; algorithms ES256; }
+EOF_HTTP
+    files => {
+        'html/index.html' => 'x',
+        'set.jwks' => set([a => $one]),
+        'plain.pem' => $one->{public},
+        'a.pem' => $one->{public},
+        'secret' => "$secrets[0]\n",
+        'own.pem' => $one->{private},
+        'hooks.lua' => <<'EOF_LUA',
+local jwt = require "jwt"
+return { handlers = { token = function() return jwt.create_access_token("alice") end } }
+EOF_LUA
+    },
+    config => <<'EOF_CONFIG');
+    root %%DIR%%/html;
+    jwt_algorithm ES256;
+    location /set/ { alias %%DIR%%/html/; jwt_required; jwt_public_key set.jwks; }
+    location /plain/ { alias %%DIR%%/html/; jwt_required; jwt_public_key plain.pem; }
+    location /also/ { alias %%DIR%%/html/; jwt_required; jwt_public_key plain.pem; jwt_decode_algorithms ES256 RS256; }
+    location /a/ { alias %%DIR%%/html/; jwt_required; jwt_trust a; }
+    location /secret/ { alias %%DIR%%/html/; jwt_required; jwt_algorithm HS256; jwt_secret_key file:%%DIR%%/secret; }
+    location /own/ { alias %%DIR%%/html/; jwt_required; jwt_private_key own.pem; }
+    location = /token { jwt_private_key own.pem; jwt_lua_file %%DIR%%/hooks.lua; jwt_handler token; }
+    location = /jwks { jwt_private_key own.pem; jwt_jwks; }
+EOF_CONFIG
+
+sub status { my ($path, $token) = @_; return $t->get_with("/$path/", $token)->{status} }
+
+# All workers answer that.
+sub settles {
+    my ($path, $token, $status) = @_;
+    return $t->wait_for(5, sub { !grep { status($path, $token) != $status } 1 .. 6 });
+}
+
+my @takes = ([set => signed($one)], [plain => signed($one)], [also => signed($one)], [a => signed($one, iss => 'https://a.example')],
+    [secret => token(claims(), key => $secrets[0], alg => 'HS256')], [own => signed($one)]);
+is join(' ', map { status(@$_) } @takes), '200 200 200 200 200 200', 'keys as they were at the start';
+
+# ---- good ones are taken in
+
+$t->write('set.jwks', set([a => $two], [b => $three]));
+ok settles(set => signed($two), 200), 'a set with other keys';
+ok settles(set => signed($one), 422), 'the one before is gone';
+is status(set => signed($three)), 200, 'and the second is there';
+like $t->log, qr/\[notice\] .* jwt: jwt_public_key "\S+set\.jwks" has changed: its new keys are in use/, 'the log says so';
+
+$t->write('plain.pem', $two->{public});
+ok settles(plain => signed($two), 200), 'a PEM';
+ok settles(also => signed($two), 200), 'in all places';
+is status(plain => signed($one)), 422, 'the one before is gone';
+$t->write('a.pem', $two->{public});
+ok settles(a => signed($two, iss => 'https://a.example'), 200), 'the key of an issuer';
+$t->write('secret', "$secrets[1]\r\n");
+ok settles(secret => token(claims(), key => $secrets[1], alg => 'HS256'), 200), 'a secret';
+ok settles(secret => token(claims(), key => $secrets[0], alg => 'HS256'), 422), 'the one before is gone';
+$t->write('own.pem', $two->{private});
+ok settles(own => signed($two), 200), 'a private key, by its public half';
+ok $t->wait_for(5, sub { !grep { status(own => $t->get('/token')->{body}) != 200 } 1 .. 6 }), 'it signs';
+my $public = $two->{public_jwk};
+ok $t->wait_for(5, sub { !grep { $t->get('/jwks')->{json}{keys}[0]{x} ne $public->{x} } 1 .. 6 }), 'and is published';
+is_deeply [grep { exists $t->get('/jwks')->{json}{keys}[0]{$_} } qw(d p q dp dq qi k)], [], 'without its private half (row 70)';
+
+# ---- bad ones are not
+
+my %bad = (
+    'one that is cut short' => ['set.jwks', substr(set([a => $one]), 0, 60), 'is no JSON'],
+    'an empty one' => ['set.jwks', '', 'is empty'],
+    'one without keys' => ['set.jwks', '{"keys":[]}', 'holds no keys'],
+    'one that its location cannot use' => ['set.jwks', set([r => $rsa]), 'is a RSA 2048-bit public key, which ES256 cannot use'],
+    'one that one of its locations cannot use' => ['plain.pem', $rsa->{public}, 'which ES256 cannot use'],
+    'a public key in place of a private one' => ['own.pem', $one->{public}, 'holds no private key'],
+    'one that does not sign so' => ['own.pem', $rsa->{private}, 'cannot use'],
+    'a short secret' => ['secret', 'short', 'has 5 bytes'],
+);
+my %good = ('set.jwks' => [set => signed($two)], 'plain.pem' => [plain => signed($two)], 'own.pem' => [own => signed($two)],
+    'secret' => [secret => token(claims(), key => $secrets[1], alg => 'HS256')]);
+for my $name (sort keys %bad) {
+    my ($file, $content, $why) = @{ $bad{$name} };
+    my $before = length $t->log;
+    $t->write($file, $content);
+    ok $t->wait_for(5, sub { substr($t->log, $before) =~ /\Q$file\E" has changed, and its old keys stay in use: .*\Q$why\E/ }),
+        "$name: the log says why" or diag substr $t->log, $before;
+    is join(' ', map { status(@{ $good{$file} }) } 1 .. 6), '200 200 200 200 200 200', "$name: the keys before stay";
+    # Back again, so that the next one starts from a good one.
+    $t->write($file, $file eq 'set.jwks' ? set([a => $two]) : $file eq 'plain.pem' ? $two->{public}
+        : $file eq 'own.pem' ? $two->{private} : $secrets[1]);
+    ok $t->wait_for(5, sub { substr($t->log, $before) =~ /\Q$file\E" has changed: its new keys/ }), "$name: a good one is taken";
+}
+
+# ---- gone, written bit by bit, and a worker that begins late
+
+my $before = length $t->log;
+unlink $t->dir . '/set.jwks';
+ok $t->wait_for(5, sub { substr($t->log, $before) =~ /set\.jwks" has changed, and its old keys stay in use: there is no such file/ }), 'removed';
+is status(set => signed($two)), 200, 'its keys stay';
+open my $slow, '>', $t->dir . '/set.jwks' or die $!;
+$slow->autoflush(1);
+my $text = set([a => $three]);
+sleep 0.3;
+print {$slow} $text;
+close $slow;
+ok settles(set => signed($three), 200), 'one that is written in place is taken when it is complete';
+$t->kill_worker;
+is join(' ', map { status(set => signed($three)) } 1 .. 6), '200 200 200 200 200 200', 'a new worker begins with the changed keys';
+
+my ($code, $said) = JWTTest->nginx_t(http => 'jwt_key_file_check never;', config => '');
+like $said, qr/"never" is no time: write it as in 10s, or "off"/, 'a mistake';
+($code) = JWTTest->nginx_t(http => 'jwt_key_file_check off;', config => '');
+is $code, 0, 'off';
+
+done_testing;
