@@ -66,10 +66,14 @@ struct TokenCache::Entry {
     std::uint64_t hash;
     AuthenticToken token;
     KeySet::Identity keys;
+    KeySet::Identity decrypting;  // null for a bare token
 
     [[nodiscard]] std::size_t size() const noexcept { return allocated(sizeof(Entry)) + allocated(token.size()); }
     [[nodiscard]] bool is_of(const KeySet& set) const noexcept { return keys == set.identity(); }
     [[nodiscard]] bool is_bare() const noexcept { return token.text().data() == token.presented().data(); }
+    [[nodiscard]] bool is_parsed_by(const KeySet* set) const noexcept {
+        return set == nullptr ? is_bare() : decrypting != nullptr && decrypting == set->identity();
+    }
 };
 
 template <class Fits>
@@ -95,11 +99,12 @@ TokenCache::~TokenCache() {
     }
 }
 
-std::optional<UnverifiedToken> TokenCache::parsed(std::string_view presented) noexcept {
+std::optional<UnverifiedToken> TokenCache::parsed(std::string_view presented, const KeySet* decrypting) noexcept {
     if (presented.size() > TextHash::max_size) {
         return std::nullopt;
     }
-    last_parsed_ = look_up((*hash_)(presented), presented, [](const Entry& known) { return known.is_bare(); });
+    last_parsed_ =
+        look_up((*hash_)(presented), presented, [=](const Entry& known) { return known.is_parsed_by(decrypting); });
     return last_parsed_ == nullptr ? std::nullopt : std::optional(last_parsed_->token.unverified());
 }
 
@@ -127,7 +132,7 @@ std::optional<AuthenticToken> TokenCache::find(const UnverifiedToken& token, con
     return entry->token;
 }
 
-void TokenCache::insert(const AuthenticToken& token, const KeySet& keys) {
+void TokenCache::insert(const AuthenticToken& token, const KeySet& keys, const KeySet* decrypting) {
     const std::string_view presented = token.presented();
     if (!token.algorithm() || presented.size() > TextHash::max_size) {
         return;
@@ -137,7 +142,10 @@ void TokenCache::insert(const AuthenticToken& token, const KeySet& keys) {
     if (look_up(hash, presented, same) != nullptr) {
         return;
     }
-    auto entry = std::unique_ptr<Entry>(new Entry{nullptr, nullptr, nullptr, hash, token, keys.identity()});
+    auto entry = std::unique_ptr<Entry>(new Entry{nullptr, nullptr, nullptr, hash, token, keys.identity(), {}});
+    if (decrypting != nullptr && !entry->is_bare()) {
+        entry->decrypting = decrypting->identity();
+    }
     const std::size_t size = entry->size();
     while (size_ + size > max_size_ && oldest_ != nullptr) {
         remove(oldest_);

@@ -55,16 +55,17 @@ public:
     TokenCache& operator=(const TokenCache&) = delete;
 
     /// What Verifier::parse would say of a text, where it was seen before: the same token, as one that nobody has
-    /// looked at. Of bare tokens only, since what another one holds depends on keys.
-    [[nodiscard]] std::optional<UnverifiedToken> parsed(std::string_view presented) noexcept;
+    /// looked at. With the keys that decrypt, what Verifier::parse_nested would say of the token in it.
+    [[nodiscard]] std::optional<UnverifiedToken> parsed(std::string_view presented,
+                                                        const KeySet* decrypting = nullptr) noexcept;
 
     /// What Verifier::authenticate would say, where these very keys verified the token by an algorithm of `allowed`.
     /// Nothing because of another set of keys, be it of the same place in memory.
     [[nodiscard]] std::optional<AuthenticToken> find(const UnverifiedToken& token, const KeySet& keys,
                                                      AlgorithmSet allowed) noexcept;
 
-    /// Keeps a token that Verifier::authenticate made with these keys.
-    void insert(const AuthenticToken& token, const KeySet& keys);
+    /// Keeps a token that Verifier::authenticate made with these keys; with those that decrypted what it was found in.
+    void insert(const AuthenticToken& token, const KeySet& keys, const KeySet* decrypting = nullptr);
 
     [[nodiscard]] const Counts& counts() const noexcept { return counts_; }
     [[nodiscard]] std::size_t entries() const noexcept { return entries_; }

@@ -1,9 +1,18 @@
 #include "authentication.hpp"
 
 #include "counters.hpp"
+#include "decryption.hpp"
 #include "worker.hpp"
 
 namespace ngx {
+
+namespace {
+
+const jwt::KeySet* decryption_keys(const LocationConfig& config) noexcept {
+    return config.decryption_keys == nullptr ? nullptr : config.decryption_keys->keys.get();
+}
+
+}  // namespace
 
 tl::expected<jwt::UnverifiedToken, jwt::Refusal> parse_token(std::string_view text) {
     Worker& own = worker();
@@ -15,7 +24,14 @@ tl::expected<jwt::UnverifiedToken, jwt::Refusal> parse_token(std::string_view te
     return own.verifier.parse(text);
 }
 
-tl::expected<jwt::AuthenticToken, jwt::Refusal> authenticate_token(jwt::UnverifiedToken&& token,
+std::optional<jwt::UnverifiedToken> known_nested_token(const LocationConfig& config, std::string_view text) noexcept {
+    jwt::TokenCache* cache = worker().cache.get();
+    const jwt::KeySet* keys = decryption_keys(config);
+    return cache == nullptr || keys == nullptr ? std::nullopt : cache->parsed(text, keys);
+}
+
+tl::expected<jwt::AuthenticToken, jwt::Refusal> authenticate_token(const LocationConfig& config,
+                                                                   jwt::UnverifiedToken&& token,
                                                                    const jwt::KeySet& keys, jwt::AlgorithmSet allowed) {
     jwt::TokenCache* cache = worker().cache.get();
     if (cache == nullptr) {
@@ -29,7 +45,7 @@ tl::expected<jwt::AuthenticToken, jwt::Refusal> authenticate_token(jwt::Unverifi
     auto authentic = jwt::Verifier::authenticate(std::move(token), keys, allowed);
     if (authentic) {
         const std::uint64_t evicted = cache->counts().evictions;
-        cache->insert(*authentic, keys);
+        cache->insert(*authentic, keys, decryption_keys(config));
         count(Counter::cache_evictions, cache->counts().evictions - evicted);
     }
     return authentic;

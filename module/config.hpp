@@ -82,6 +82,7 @@ struct KeySources {
         ngx_uint_t algorithm;
         jwt::AlgorithmSet decode_algorithms;
         bool hook_decides;
+        const void* server;  // the one whose locations tell its keys, where some are fetched
         const struct Keys* keys;
     };
     std::vector<Made> made;

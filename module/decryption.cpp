@@ -111,6 +111,11 @@ std::optional<Opened> open_token(ngx_http_request_t* r, const LocationConfig& co
     if (!to_decrypt(forms, text)) {
         return bare(forms, text);
     }
+    if (forms.has(TokenForm::nested) && decryption == nullptr) {
+        if (auto known = known_nested_token(config, text)) {
+            return OpenedToken(std::move(*known));
+        }
+    }
     const auto content = [forms](const jwt::jwe::DecryptedToken& token) { return content_of(forms, token); };
     if (decryption == nullptr) {
         auto token = parse_encrypted(config, text);

@@ -185,7 +185,7 @@ std::optional<Judgement> authenticate(ngx_http_request_t* r, Judging& judging, j
     if (*keys == nullptr) {
         return denied(jwt::refusal(jwt::Error::signature));
     }
-    auto authentic = authenticate_token(std::move(parsed), **keys, *rules->algorithms);
+    auto authentic = authenticate_token(config, std::move(parsed), **keys, *rules->algorithms);
     if (!authentic) {
         if (auto undecided = ask_providers(r, judging, *rules, parsed)) {
             return undecided;

@@ -121,6 +121,10 @@ std::optional<std::string> add_source(ngx_conf_t* cf, const KeySources::Source& 
     return add_verifying_keys(source, *config.decode_algorithms, keys.verifying);
 }
 
+const void* server_of(ngx_conf_t* cf) noexcept {
+    return ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+}
+
 /// Makes the keys of a location that uses them.
 char* prepare_keys(ngx_conf_t* cf, LocationConfig& config) {
     auto* keys = make_in_pool<Keys>(cf->pool);
@@ -159,7 +163,8 @@ char* prepare_keys(ngx_conf_t* cf, LocationConfig& config) {
                  keys->signer == nullptr ? std::nullopt : std::optional(signing_algorithm(config))},
                 *keys);
     config.keys = keys;
-    config.key_sources->made.push_back({config.algorithm, *config.decode_algorithms, decides_keys(config), keys});
+    config.key_sources->made.push_back(
+        {config.algorithm, *config.decode_algorithms, decides_keys(config), server_of(cf), keys});
     return NGX_CONF_OK;
 }
 
@@ -352,9 +357,10 @@ char* merge_keys(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& pre
     }
     if (conf.key_sources != nullptr) {
         for (const KeySources::Made& made : conf.key_sources->made) {
-            // Each location trusts issuers by its own claims.
+            // Each location trusts issuers by its own claims, and each server has key locations of its own.
             if (made.algorithm == conf.algorithm && made.decode_algorithms == *conf.decode_algorithms &&
-                made.hook_decides == decides_keys(conf) && made.keys->issuers.empty()) {
+                made.hook_decides == decides_keys(conf) && made.keys->issuers.empty() &&
+                (made.keys->requests.empty() || made.server == server_of(cf))) {
                 conf.keys = made.keys;
                 return NGX_CONF_OK;
             }

@@ -79,4 +79,17 @@ ok time - $begun < 0.3, 'nobody waits';
 $provider->publish('/late', keys => [jwk($one, 'a')]);
 ok $t->wait_for(4, sub { status('/late/', signed($one, 'a')) == 200 }), 'it comes back: tokens pass';
 
+# ---- one directive for two servers, each of which has a key location of its own
+
+my $inherited = JWTTest->new(files => { 'html/index.html' => 'x' }, http => <<"EOF_HTTP");
+    root %%DIR%%/html;
+    jwt_decode_algorithms ES256;
+    jwt_key_request /keys;
+    server { listen 127.0.0.1:%%PORT%%; location / { jwt_required; } location = /keys { internal; proxy_pass $url/plain; } }
+    server { listen 127.0.0.1:%%PORT2%%; location / { jwt_required; } location = /keys { internal; proxy_pass $url/second; } }
+EOF_HTTP
+my @bearer = map { [Authorization => "Bearer $_"] } signed($one, 'a'), signed($three, 'c');
+is_deeply([map { $inherited->request('GET', '/', $_)->{status} } @bearer], [200, 422], 'inherited by two servers: the keys of the first');
+is_deeply([map { $inherited->request('GET', '/', $_, undef, port => '2')->{status} } @bearer], [422, 200], 'and of the second, which are others');
+
 done_testing;

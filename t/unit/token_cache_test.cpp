@@ -165,7 +165,21 @@ TEST_F(TokenCacheTest, TellsBareAndWrappedTokensApart) {
     EXPECT_FALSE(cache.find(*verifier.parse(other, "presented"), keys, hmacs)) << "unwrapped by other keys";
     EXPECT_FALSE(cache.find(*verifier.parse(text), keys, hmacs)) << "it was never presented bare";
     EXPECT_FALSE(cache.parsed("presented")) << "what a wrapped token holds depends on keys";
+    EXPECT_FALSE(cache.parsed("presented", &keys)) << "and nobody said which";
     EXPECT_FALSE(cache.parsed(text));
+
+    const KeySet decrypting = key_set('d');
+    cache.insert(authentic(verifier, text, "another"), keys, &decrypting);
+    const auto parsed = cache.parsed("another", &decrypting);
+    ASSERT_TRUE(parsed);
+    EXPECT_EQ(parsed->text(), text);
+    EXPECT_TRUE(cache.find(*parsed, keys, hmacs));
+    const KeySet others = key_set('d');
+    EXPECT_FALSE(cache.parsed("another", &others));
+    EXPECT_FALSE(cache.parsed("another"));
+    cache.insert(authentic(verifier, text), keys, &decrypting);
+    EXPECT_TRUE(cache.parsed(text));
+    EXPECT_FALSE(cache.parsed(text, &decrypting)) << "it was never encrypted";
 }
 
 TEST_F(TokenCacheTest, EvictsTheLeastRecentlyUsed) {
