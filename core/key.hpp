@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -132,14 +133,11 @@ public:
     static constexpr std::size_t max_published_keys = 100;
 
     /// Tells this set from every other one, also from those that were or will be: a copy is the same set until a key is
-    /// added to either. To be compared; who holds one keeps others from being equal by chance. Null for no keys.
-    using Identity = std::shared_ptr<const void>;
+    /// added to either. Drawn at random, so that nothing is counted where sets are only read; zeros for no keys.
+    using Identity = std::array<char, 16>;
     [[nodiscard]] const Identity& identity() const noexcept { return identity_; }
 
-    void add(std::shared_ptr<const Key> key) {
-        keys_.push_back(std::move(key));
-        identity_ = std::make_shared<char>();
-    }
+    void add(std::shared_ptr<const Key> key);
     [[nodiscard]] const std::vector<std::shared_ptr<const Key>>& keys() const noexcept { return keys_; }
     [[nodiscard]] bool empty() const noexcept { return keys_.empty(); }
 
@@ -171,7 +169,7 @@ private:
     [[nodiscard]] Candidates serving(Serves serves, std::optional<std::string_view> kid) const noexcept;
 
     std::vector<std::shared_ptr<const Key>> keys_;
-    Identity identity_;
+    Identity identity_{};
 };
 
 }  // namespace jwt

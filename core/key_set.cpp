@@ -3,6 +3,7 @@
 
 #include "key_material.hpp"
 #include "key_pem.hpp"
+#include "random.hpp"
 
 namespace jwt {
 
@@ -240,6 +241,11 @@ KeySet::Candidates KeySet::serving(Serves serves, std::optional<std::string_view
     collect([&](const Kid& own) { return own && *own == *kid; });
     collect([](const Kid& own) { return !own; });
     return found;
+}
+
+void KeySet::add(std::shared_ptr<const Key> key) {
+    keys_.push_back(std::move(key));
+    fill_with_random(identity_.data(), identity_.size());
 }
 
 bool KeySet::names(std::string_view kid) const noexcept {

@@ -66,13 +66,13 @@ struct TokenCache::Entry {
     std::uint64_t hash;
     AuthenticToken token;
     KeySet::Identity keys;
-    KeySet::Identity decrypting;  // null for a bare token
+    KeySet::Identity decrypting;  // zeros for a bare token
 
     [[nodiscard]] std::size_t size() const noexcept { return allocated(sizeof(Entry)) + allocated(token.size()); }
     [[nodiscard]] bool is_of(const KeySet& set) const noexcept { return keys == set.identity(); }
     [[nodiscard]] bool is_bare() const noexcept { return token.text().data() == token.presented().data(); }
     [[nodiscard]] bool is_parsed_by(const KeySet* set) const noexcept {
-        return set == nullptr ? is_bare() : decrypting != nullptr && decrypting == set->identity();
+        return set == nullptr ? is_bare() : !is_bare() && decrypting == set->identity();
     }
 };
 
