@@ -73,7 +73,7 @@ Reply converted(const redisReply& reply) {
 
 struct ReplyReader::Hiredis {
     struct Free {
-        void operator()(redisReader* reader) const noexcept { redisReaderFree(reader); }
+        void operator()(redisReader* made) const noexcept { redisReaderFree(made); }
     };
     std::unique_ptr<redisReader, Free> reader;
     Functions functions;

@@ -44,6 +44,14 @@ struct WorkResult {
 /// An error where the store cannot even be read.
 [[nodiscard]] StoreResult<WorkResult> perform(Store& store, const Work& work);
 
+/// An exchange of everything: the store is put in page by page, the hash taken in.
+struct WholeExchange {
+    std::string cursor = "0";
+    bool scanned = false;
+    std::optional<Id> page_from{};
+    bool paged = false;
+};
+
 /// One node's side of the exchange, over one connection after the other. It knows no socket, thread or clock: it is
 /// told what came, and says what is next.
 class Replica {
@@ -93,14 +101,6 @@ private:
     /// The commands of a connection, then those of each round, in this order.
     enum class Phase : std::uint8_t { authenticate, select, work, write, read, fold, scan, sweep, pause };
 
-    /// An exchange of everything: the store is put in page by page, the hash taken in.
-    struct Whole {
-        std::string cursor = "0";
-        bool scanned = false;
-        std::optional<Id> page_from{};
-        bool paged = false;
-    };
-
     struct Outgoing {
         Record record;
         std::string origin;  // as the script for writing takes it
@@ -140,7 +140,7 @@ private:
     bool caught_up_ = false;
     bool busy_ = false;  // no pause after this round
     bool stuck_ = false;
-    std::optional<Whole> whole_;
+    std::optional<WholeExchange> whole_;
 
     std::string sweep_cursor_ = "0";
     Time swept_at_{};
