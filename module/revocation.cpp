@@ -46,6 +46,11 @@ void set_up(ngx_event_t& event, Revocations& revocations) noexcept {
     };
 }
 
+/// Whether this worker is to stay; asked by a thread, which a worker that ends waits for.
+bool goes_on() noexcept {
+    return ngx_quit == 0 && ngx_terminate == 0 && ngx_exiting == 0;
+}
+
 void stop(ngx_event_t& event) noexcept {
     if (event.timer_set) {
         ngx_del_timer(&event);
@@ -197,7 +202,7 @@ void Revocations::sweep() {
     }
     auto task = Task::post(
         [store = store_, check_readers, verify = !std::exchange(verified_, true)]() -> StoreResult<Store::Swept> {
-            if (auto good = verify ? store->verify() : StoreResult<void>(); !good) {
+            if (auto good = verify ? store->verify(goes_on) : StoreResult<void>(); !good) {
                 return tl::unexpected<StoreFailure>(good.error());
             }
             if (check_readers) {
