@@ -70,7 +70,10 @@ using Id = std::array<unsigned char, 24>;
 struct Version {
     std::int64_t time = 0;  // milliseconds since 1970, never behind the version that it replaces
     std::uint64_t node = 0;
-    auto operator<=>(const Version&) const = default;
+    bool operator==(const Version&) const = default;
+    [[nodiscard]] bool operator>(const Version& other) const noexcept {
+        return time != other.time ? time > other.time : node > other.node;
+    }
 };
 
 /// One revocation as it is kept and sent to other nodes.
@@ -215,8 +218,9 @@ public:
         bool wrapped = false;
     };
     [[nodiscard]] StoreResult<Swept> sweep(std::size_t limit, Time now);
-    /// Reads the whole store: `damaged` where its records are not those that were written. Seconds for millions.
-    [[nodiscard]] StoreResult<void> verify();
+    /// Reads the whole store: `damaged` where its records are not those that were written. Seconds for millions, unless
+    /// `go_on` says no.
+    [[nodiscard]] StoreResult<void> verify(bool (*go_on)() noexcept = nullptr);
     /// Gives back the places of readers that died. How many.
     std::size_t check_readers() noexcept;
 

@@ -456,7 +456,9 @@ StoreResult<Statistics> Store::statistics() {
     return result;
 }
 
-StoreResult<void> Store::verify() {
+StoreResult<void> Store::verify(bool (*go_on)() noexcept) {
+    constexpr std::size_t asked_each = 1024;
+    std::size_t seen = 0;
     const int rc = state_->read([&](MDB_txn* txn) {
         const Databases& databases = state_->databases;
         std::uint64_t expected = 0;
@@ -467,6 +469,9 @@ StoreResult<void> Store::verify() {
         problem = problem == 0 ? mdb_cursor_open(txn, databases.marks, &raw) : problem;
         const Cursor marks(raw);
         const auto add = [&](const Id& id, std::string_view value) {
+            if (go_on != nullptr && ++seen % asked_each == 0 && !go_on()) {
+                return MDB_KEYEXIST;
+            }
             sum += content_hash(id, value);
             const Mark mark = mark_of(id);
             MDB_val key = bytes(marks_key);
@@ -479,7 +484,7 @@ StoreResult<void> Store::verify() {
         problem = problem == 0 ? walk(txn, databases, Id{}, add) : problem;
         return problem == 0 && sum != expected ? MDB_CORRUPTED : problem;
     });
-    if (rc != 0) {
+    if (rc != 0 && rc != MDB_KEYEXIST) {
         return failed(rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc);
     }
     return {};

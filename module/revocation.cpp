@@ -48,6 +48,11 @@ void set_up(ngx_event_t& event, Revocations& revocations) noexcept {
     };
 }
 
+/// Whether this worker is to stay; asked by a thread, which a worker that ends waits for.
+bool goes_on() noexcept {
+    return ngx_quit == 0 && ngx_terminate == 0 && ngx_exiting == 0;
+}
+
 void stop(ngx_event_t& event) noexcept {
     if (event.timer_set) {
         ngx_del_timer(&event);
@@ -201,7 +206,7 @@ void Revocations::sweep() {
     using Looked = std::pair<StoreResult<Store::Swept>, StoreResult<jwt::revocation::Statistics>>;
     auto task = Task::post(
         [store = store_, check_readers, verify = !std::exchange(verified_, true)]() -> Looked {
-            if (auto good = verify ? store->verify() : StoreResult<void>(); !good) {
+            if (auto good = verify ? store->verify(goes_on) : StoreResult<void>(); !good) {
                 return {tl::unexpected<StoreFailure>(good.error()), store->statistics()};
             }
             if (check_readers) {
