@@ -182,7 +182,8 @@ tl::expected<RenewedToken, std::string> renewed_token(const LocationConfig& conf
     if (!csrf.empty()) {
         token.claims.emplace_back("csrf", "\"" + csrf + "\"");
     }
-    auto text = jwt::issue(token, *worker().live_keys.signer(*config.keys), static_cast<jwt::Algorithm>(config.algorithm), time);
+    auto text = jwt::issue(token, *worker().live_keys.signer(*config.keys),
+                           static_cast<jwt::Algorithm>(config.algorithm), time);
     if (!text) {
         return tl::make_unexpected(std::move(text.error().message));
     }
