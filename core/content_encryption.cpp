@@ -84,7 +84,7 @@ std::optional<std::string> cbc_decrypt(const EncryptionTools& tools, ContentEncr
         EVP_DecryptFinal_ex(context.get(), out_bytes(plaintext.data()) + size, &rest) != 1) {
         return std::nullopt;
     }
-    plaintext.resize(static_cast<std::size_t>(size + rest));
+    plaintext.resize(static_cast<std::size_t>(size) + static_cast<std::size_t>(rest));
     return plaintext;
 }
 
@@ -104,7 +104,7 @@ std::optional<Encrypted> cbc_encrypt(const EncryptionTools& tools, ContentEncryp
         EVP_EncryptFinal_ex(context.get(), out_bytes(encrypted.ciphertext.data()) + size, &rest) != 1) {
         return std::nullopt;
     }
-    encrypted.ciphertext.resize(static_cast<std::size_t>(size + rest));
+    encrypted.ciphertext.resize(static_cast<std::size_t>(size) + static_cast<std::size_t>(rest));
     if (!compute_tag(tools, encryption, key.substr(0, key.size() / 2), iv, additional_data, encrypted.ciphertext,
                      tag)) {
         return std::nullopt;

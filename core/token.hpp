@@ -122,7 +122,7 @@ public:
     }
     /// Bytes of memory that its copies share.
     [[nodiscard]] std::size_t size() const noexcept {
-        return parts_.size() + (kid_ == nullptr ? 0 : 2 * sizeof(*kid_) + kid_->capacity());
+        return parts_.size() + (kid_ == nullptr ? 0 : 2 * sizeof(std::string) + kid_->capacity());
     }
 
     /// The same token as one that nobody has looked at yet: for other keys.

@@ -90,7 +90,7 @@ TokenCache::TokenCache(std::size_t size, std::unique_ptr<const TextHash> hash)
     const std::size_t buckets = std::bit_ceil(std::max(size, min_size) / bytes_of_an_entry);
     shift_ = 64U - static_cast<unsigned>(std::countr_zero(buckets));
     buckets_ = std::make_unique<Entry*[]>(buckets);
-    size_ = allocated(sizeof(TextHash)) + allocated(buckets * sizeof(Entry*)) + allocated(sizeof(TokenCache));
+    size_ = allocated(sizeof(TextHash)) + allocated(buckets * sizeof(void*)) + allocated(sizeof(TokenCache));
 }
 
 TokenCache::~TokenCache() {
@@ -148,7 +148,7 @@ void TokenCache::insert(const AuthenticToken& token, const KeySet& keys, const K
     }
     const std::size_t size = entry->size();
     while (size_ + size > max_size_ && oldest_ != nullptr) {
-        remove(oldest_);
+        remove(oldest_);  // NOLINT(clang-analyzer-cplusplus.NewDelete): it makes another entry the oldest
         ++counts_.evictions;
     }
     if (size_ + size > max_size_) {

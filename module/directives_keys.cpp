@@ -142,7 +142,7 @@ char* read_key_file(ngx_conf_t* cf, KeySources& keys, bool is_private) {
         log(cf->log, NGX_LOG_WARN, called + ": ", complaint);
     }
     keys.sources.push_back({kind, called, {}, contents->keys, Origin::here(cf)});
-    keys.sources.back().file = note_file(files, {kind, called, path, std::move(stamp), std::move(contents->keys)});
+    keys.sources.back().file = note_file(files, {kind, called, path, stamp, std::move(contents->keys)});
     return NGX_CONF_OK;
 }
 

@@ -187,6 +187,7 @@ std::optional<Judgement> authenticate(ngx_http_request_t* r, Judging& judging, j
     }
     auto authentic = authenticate_token(config, std::move(parsed), **keys, *rules->algorithms);
     if (!authentic) {
+        // NOLINTNEXTLINE(bugprone-use-after-move): one that is refused is left as it was
         if (auto undecided = ask_providers(r, judging, *rules, parsed)) {
             return undecided;
         }

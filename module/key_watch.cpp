@@ -97,8 +97,8 @@ void KeyWatch::look_at_some() {
         if (state.waits) {
             continue;
         }
-        if (auto stamp = file_stamp(files_.files[file].path); stamp != state.taken) {
-            state.seen = std::move(stamp);
+        if (const auto stamp = file_stamp(files_.files[file].path); stamp != state.taken) {
+            state.seen = stamp;
             state.waits = true;
             waiting_.push_back(file);
         }
@@ -110,9 +110,9 @@ void KeyWatch::look_again() {
     waiting.swap(waiting_);
     for (const std::size_t file : waiting) {
         State& state = states_[file];
-        auto stamp = file_stamp(files_.files[file].path);
+        const auto stamp = file_stamp(files_.files[file].path);
         if (stamp != state.seen) {  // still being written
-            state.seen = std::move(stamp);
+            state.seen = stamp;
             waiting_.push_back(file);
             continue;
         }

@@ -56,7 +56,7 @@ char* merge_conditions(ngx_conf_t* cf, LocationConfig& conf, const LocationConfi
 std::string_view missing_for_profile(const LocationConfig& config) {
     const std::vector<TrustedIssuer> nobody;
     const auto& trusted = config.keys == nullptr ? nobody : config.keys->issuers;
-    const bool trusts_alone = !trusted.empty() && config.keys->verifying.empty() &&
+    const bool trusts_alone = config.keys != nullptr && !trusted.empty() && config.keys->verifying.empty() &&
                               config.keys->requests.empty();  // a token of others has no key
     if (!trusts_alone && config.policy->issuers.empty()) {
         return "jwt_profile rfc9068 takes tokens of known issuers alone: write jwt_decode_issuer";
