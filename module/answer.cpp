@@ -54,11 +54,24 @@ ngx_int_t send_body(ngx_http_request_t* r, std::string_view body) {
     if (body.empty()) {
         return ngx_http_send_special(r, NGX_HTTP_LAST);
     }
+    return send_text(r, copy_to_pool(r->pool, body));
+}
+
+}  // namespace
+
+std::string sentence_body(const ngx_http_request_t* r, std::string_view sentence) {
+    std::string body = "{";
+    jwt::json::append_string(body, view(location_config(r).error_message_key));
+    body += ":";
+    jwt::json::append_string(body, sentence);
+    return body + "}";
+}
+
+ngx_int_t send_text(ngx_http_request_t* r, const ngx_str_t& text) {
     auto* buffer = static_cast<ngx_buf_t*>(ngx_calloc_buf(r->pool));
     if (buffer == nullptr) {
         throw std::bad_alloc();
     }
-    const ngx_str_t text = copy_to_pool(r->pool, body);
     buffer->pos = text.data;
     buffer->last = text.data + text.len;
     buffer->memory = 1;
@@ -68,8 +81,6 @@ ngx_int_t send_body(ngx_http_request_t* r, std::string_view body) {
     return ngx_http_output_filter(r, &out);
 }
 
-}  // namespace
-
 Answer default_answer(const ngx_http_request_t* r, const Denial& denial) {
     Answer answer;
     answer.status = denial.status != 0 ? denial.status : status_of(denial.reason);
@@ -77,12 +88,9 @@ Answer default_answer(const ngx_http_request_t* r, const Denial& denial) {
     if (denial.reason == jwt::Reason::unavailable) {
         answer.headers.emplace_back("Retry-After", std::to_string(denial.retry_after));
     }
-    answer.body = "{";
-    jwt::json::append_string(answer.body, view(location_config(r).error_message_key));
-    answer.body += ":";
-    jwt::json::append_string(answer.body,
-                             jwt::json::valid_utf8(denial.message) ? denial.message : description_text(denial.message));
-    answer.body += "}\n";
+    answer.body =
+        sentence_body(r, jwt::json::valid_utf8(denial.message) ? denial.message : description_text(denial.message)) +
+        "\n";
     return answer;
 }
 

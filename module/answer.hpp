@@ -3,12 +3,19 @@
 #include "ngx.hpp"
 
 #include <string>
+#include <string_view>
 
 #include "lua_host.hpp"
 #include "request_state.hpp"
 #include "text.hpp"
 
 namespace ngx {
+
+/// One sentence as JSON, by the location's jwt_error_message_key.
+[[nodiscard]] std::string sentence_body(const ngx_http_request_t* r, std::string_view sentence);
+
+/// Sends the whole content, once the header is sent. `text` must stay until the request ends.
+[[nodiscard]] ngx_int_t send_text(ngx_http_request_t* r, const ngx_str_t& text);
 
 /// The module's own answer to a denial (DESIGN, default answers): JSON with one sentence.
 [[nodiscard]] Answer default_answer(const ngx_http_request_t* r, const Denial& denial);

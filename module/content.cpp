@@ -112,11 +112,7 @@ Answer json_answer(ngx_uint_t status, std::string body) {
 }
 
 Answer sentence_answer(const ngx_http_request_t* r, ngx_uint_t status, std::string_view sentence) {
-    std::string body = "{";
-    jwt::json::append_string(body, view(location_config(r).error_message_key));
-    body += ":";
-    jwt::json::append_string(body, sentence);
-    return json_answer(status, body + "}");
+    return json_answer(status, sentence_body(r, sentence));
 }
 
 }  // namespace ngx

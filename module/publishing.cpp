@@ -57,18 +57,7 @@ ngx_int_t serve(ngx_http_request_t* r) {
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
         return rc;
     }
-    auto* buffer = static_cast<ngx_buf_t*>(ngx_calloc_buf(r->pool));
-    if (buffer == nullptr) {
-        throw std::bad_alloc();
-    }
-    const ngx_str_t text = str(publication.body);
-    buffer->pos = text.data;
-    buffer->last = text.data + text.len;
-    buffer->memory = 1;
-    buffer->last_buf = r == r->main ? 1U : 0U;
-    buffer->last_in_chain = 1;
-    ngx_chain_t out{buffer, nullptr};
-    return ngx_http_output_filter(r, &out);
+    return send_text(r, str(publication.body));
 }
 
 }  // namespace
