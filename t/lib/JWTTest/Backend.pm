@@ -21,7 +21,7 @@ sub new {
         # No END block and no destructor of the test may run here.
         $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
         my $parent = getppid;
-        eval { _serve($listener, $code, $parent) };
+        eval { serve($listener, $parent, sub { _answer($_[0], $code) }) };
         POSIX::_exit(0);
     }
     return bless { path => $path, pid => $pid }, $class;
@@ -37,14 +37,15 @@ sub stop {
     return;
 }
 
-sub _serve {
-    my ($listener, $code, $parent) = @_;
+# Serves each connection in a process of its own, until the test ends.
+sub serve {
+    my ($listener, $parent, $answer) = @_;
     $SIG{CHLD} = 'IGNORE';
     while (getppid == $parent) {
         my $client = $listener->accept or next;
         my $pid = fork;
         if (!$pid) {
-            eval { _answer($client, $code) };
+            eval { $answer->($client) };
             POSIX::_exit(0) if defined $pid;
         }
         close $client;
@@ -52,14 +53,21 @@ sub _serve {
     return;
 }
 
-sub _answer {
-    my ($client, $code) = @_;
+# A request up to its empty line; nothing where the connection ends before.
+sub read_head {
+    my ($client) = @_;
     my $head = '';
     while ($head !~ /\r\n\r\n/) {
         my $line = <$client>;
         return unless defined $line;
         $head .= $line;
     }
+    return $head;
+}
+
+sub _answer {
+    my ($client, $code) = @_;
+    my $head = read_head($client) // return;
     my ($first, @lines) = split /\r\n/, $head;
     my ($method, $uri) = split / /, $first;
     my @headers = map { [split /:\s*/, $_, 2] } @lines;

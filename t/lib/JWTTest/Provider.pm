@@ -9,6 +9,7 @@ use warnings;
 use File::Temp ();
 use IO::Socket::UNIX;
 use JSON::PP ();
+use JWTTest::Backend;
 use POSIX ();
 use Socket qw(SOL_SOCKET SO_LINGER);
 use Time::HiRes qw(sleep time);
@@ -54,7 +55,7 @@ sub start {
     if (!$pid) {
         $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
         my $parent = getppid;
-        eval { $self->_serve($listener, $parent) };
+        eval { JWTTest::Backend::serve($listener, $parent, sub { $self->_answer($_[0]) }) };
         POSIX::_exit(0);
     }
     $self->{pid} = $pid;
@@ -82,29 +83,9 @@ sub _file {
     return "$self->{dir}/" . join '_', 'at', split m{/}, $path;
 }
 
-sub _serve {
-    my ($self, $listener, $parent) = @_;
-    $SIG{CHLD} = 'IGNORE';
-    while (getppid == $parent) {
-        my $client = $listener->accept or next;
-        my $pid = fork;
-        if (!$pid) {
-            eval { $self->_answer($client) };
-            POSIX::_exit(0) if defined $pid;
-        }
-        close $client;
-    }
-    return;
-}
-
 sub _answer {
     my ($self, $client) = @_;
-    my $head = '';
-    while ($head !~ /\r\n\r\n/) {
-        my $line = <$client>;
-        return unless defined $line;
-        $head .= $line;
-    }
+    my $head = JWTTest::Backend::read_head($client) // return;
     my ($path) = $head =~ /\A\S+ (\S+)/;
     my $file = $self->_file($path);
     if (open my $hits, '>>', "$file.hits") {
