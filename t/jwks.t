@@ -27,6 +27,7 @@ my %files = (
 
 my $t = JWTTest->new(
     files => \%files,
+    http => 'jwt_issuer somebody { issuer https://somebody.example; public_key next.jwk; algorithms ES384; }',
     config => <<"EOF_CONFIG",
     location = /jwks { jwt_private_key %%DIR%%/es.jwk; jwt_public_key %%DIR%%/next.jwk; jwt_jwks; }
     location = /all {
@@ -40,6 +41,13 @@ my $t = JWTTest->new(
     }
     location = /issue {
         jwt_algorithm ES256; jwt_private_key %%DIR%%/es.jwk; jwt_lua_file %%DIR%%/issue.lua; jwt_handler issue;
+    }
+    location = /kept {
+        jwt_private_key %%DIR%%/es.jwk;
+        jwt_decryption_key %%DIR%%/rs.jwk;
+        jwt_key_request /inner;
+        jwt_trust somebody;
+        jwt_jwks;
     }
     location = /guarded { jwt_private_key %%DIR%%/es.jwk; jwt_algorithm ES256; jwt_required; jwt_jwks; }
     location = /inner { internal; jwt_private_key %%DIR%%/es.jwk; jwt_jwks; }
@@ -73,6 +81,8 @@ my $with_alg = sub { my ($of) = @_; return { %{ $known->($of) }, alg => $of } };
 sub by_kid { return { map { ($_->{kid} || '' => $_) } @{ $_[0]{keys} } } }
 my $set = by_kid(decode_json($answer->{body}));
 is_deeply($set, { es256 => $with_alg->('ES256'), es384 => $with_alg->('ES384') }, 'the signing key, and the next one');
+is_deeply(by_kid(decode_json($t->get('/kept')->{body})), { es256 => $with_alg->('ES256') },
+    'neither what decrypts, nor what a provider or an issuer publishes');
 my $all = $t->get('/all');
 my $keys = decode_json($all->{body})->{keys};
 is_deeply([sort map { "$_->{kty} " . ($_->{kid} || '-') } @$keys], ['EC es256', 'EC es384', 'OKP -', 'RSA rs256'],
