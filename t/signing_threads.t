@@ -7,6 +7,7 @@ use warnings;
 use Crypt::JWT qw(decode_jwt);
 use FindBin;
 use JSON::PP ();
+use POSIX ();
 use lib "$FindBin::Bin/lib";
 use JWTTest;
 
@@ -189,6 +190,9 @@ isnt($order[-1], 'plain', 'it did not wait until the last was signed');
 
 # ---- clients that leave
 
+sub memory { my ($pages) = (split ' ', JWTTest::_read("/proc/$_[0]/statm"))[1]; return $pages * POSIX::sysconf(POSIX::_SC_PAGESIZE()) / 1024 }
+my ($worker) = $t->workers;
+my $early;
 my $leave = $ENV{JWT_ABORTS} || 100;
 my $session = token(claims(exp => time + 60, csrf => 'c'), key => $rsa->{private}, alg => 'RS256');
 for my $n (1 .. $leave) {
@@ -198,8 +202,11 @@ for my $n (1 .. $leave) {
     $leaving->send("$method $path HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nAuthorization: Bearer $both->{refresh}\r\n"
         . "Cookie: access_token_cookie=$session\r\n\r\n");
     $leaving->close;
+    $early = memory($worker) if $n == int($leave / 2);
 }
 is(payload($t->get('/handler/issue')->{body})->{sub}, 'alice', "$leave clients left, and the worker serves");
+cmp_ok(memory($worker) - $early, '<', 2048, 'and holds no more memory than halfway (KiB)') unless $ENV{JWT_PRELOAD};
+is_deeply([$t->workers], [$worker], 'the same one');
 
 my @waiting = map { my $one = $t->connection; $one->request('GET', '/handler/both'); $one } 1 .. 10;
 ok($t->reload, 'a reload while threads sign');
