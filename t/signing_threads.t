@@ -50,6 +50,7 @@ return {
       jwt.set_access_cookies(jwt.create_access_token("alice"))
       return { status = "set" }
     end,
+    fetched = function() return jwt.fetch("/handler/issue").body end,
     several = function()
       local last
       for i = 1, 12 do last = jwt.create_access_token("alice") end
@@ -83,6 +84,7 @@ sub server {
         location = /handler/sort { jwt_handler sort; }
         location = /handler/long { jwt_handler long; }
         location = /handler/barely { jwt_handler barely; }
+        location = /handler/fetched { jwt_handler fetched; }
         location = /handler/cookies { jwt_handler cookies; }
     }
     location = /ps { jwt_algorithm PS256; jwt_handler issue; }
@@ -140,6 +142,8 @@ my $nested = asked($t, 1, 'a nested token', sub { $t->get('/nested')->{body} });
 is(payload(decode_jwt(token => $nested, key => $wrapping, decode_payload => 0))->{sub}, 'alice', 'is encrypted once it is signed');
 my $cookie = asked($t, 1, 'cookies', sub { $t->get('/handler/cookies')->cookies->{access_token_cookie}{value} });
 is(payload($cookie)->{sub}, 'alice', 'are set after the wait');
+
+is(payload(asked($t, 1, 'a subrequest', sub { $t->get('/handler/fetched')->{body} }))->{sub}, 'alice', 'waits too');
 
 is($t->get('/handler/long')->{status}, 500, 'a token that would be too long is none');
 like($t->log, qr/hook.*|handler long of .* failed: .*hooks\.lua:\d+: the token would be longer than 16384 bytes/, 'and the log says where');
