@@ -11,6 +11,12 @@ std::optional<std::string_view> kid_of(const jwt::UnverifiedToken& token) {
     return kid ? kid->string() : std::nullopt;
 }
 
+/// What the configuration has. To count its holders would be to write to it.
+template <class T>
+std::shared_ptr<T> held(const std::shared_ptr<T>& configured, KeyHolder holder) noexcept {
+    return holder == KeyHolder::thread ? configured : std::shared_ptr<T>(std::shared_ptr<void>(), configured.get());
+}
+
 }  // namespace
 
 LiveKeys::LiveKeys(const KeyRequests* requests, const KeyFiles* files) {
@@ -34,21 +40,21 @@ std::shared_ptr<const jwt::KeySet> LiveKeys::own_keys(const Keys& keys) const {
     return {std::shared_ptr<void>(), &keys.verifying};
 }
 
-std::shared_ptr<const jwt::Key> LiveKeys::signer(const Keys& keys) const {
+std::shared_ptr<const jwt::Key> LiveKeys::signer(const Keys& keys, KeyHolder holder) const {
     if (keys.recipe != no_file && watch_->signer(keys.recipe) != nullptr) {
         return watch_->signer(keys.recipe);
     }
-    return keys.signer;
+    return held(keys.signer, holder);
 }
 
-std::shared_ptr<const jwt::KeySet> LiveKeys::decrypting(const DecryptionKeys& keys) const {
+std::shared_ptr<const jwt::KeySet> LiveKeys::decrypting(const DecryptionKeys& keys, KeyHolder holder) const {
     const auto& changed = watch_->decrypting(keys.recipe);
-    return changed != nullptr ? changed : keys.keys;
+    return changed != nullptr ? changed : held(keys.keys, holder);
 }
 
 std::shared_ptr<const jwt::Key> LiveKeys::encrypter(const Encryption& how) const {
     const auto& changed = watch_->encrypter(how.recipe);
-    return changed != nullptr ? changed : how.key;
+    return changed != nullptr ? changed : held(how.key, KeyHolder::request);
 }
 
 std::shared_ptr<const jwt::KeySet> LiveKeys::current(const Keys& keys) {

@@ -74,9 +74,9 @@ ServiceResult checked(ngx_http_request_t* r, const LocationConfig& config, jwt::
     return bad(r, refused.refusal.message);
 }
 
-/// A Decoding that owns its texts.
+/// A Decoding that owns what it names.
 struct KeptDecoding {
-    std::optional<std::string> key;
+    std::optional<tl::expected<std::shared_ptr<const jwt::KeySet>, std::string>> keys;
     std::optional<std::string> csrf;
     bool allow_expired;
 };
@@ -88,12 +88,11 @@ ServiceResult decoded(ngx_http_request_t* r, OpenedToken&& opened, const KeptDec
         return checked(r, config, std::move(std::get<jwt::AuthenticToken>(opened)), how.csrf, how.allow_expired);
     }
     std::shared_ptr<const jwt::KeySet> chosen;
-    if (how.key) {
-        auto found = worker().hook_keys.find(*how.key, *config.decode_algorithms);
-        if (!found) {
-            return bad(r, "the key that decode_key returned " + found.error());
+    if (how.keys) {
+        if (!*how.keys) {
+            return bad(r, "the key that decode_key returned " + how.keys->error());
         }
-        chosen = std::move(*found);
+        chosen = **how.keys;
     } else if (config.keys == nullptr) {
         return bad(
             r, "no key verifies tokens here: write jwt_secret_key or jwt_public_key into the location or around it");
@@ -109,7 +108,7 @@ ServiceResult decoded(ngx_http_request_t* r, OpenedToken&& opened, const KeptDec
     }
     auto authentic = jwt::Verifier::authenticate(std::move(*parsed), *chosen, *rules.algorithms);
     if (!authentic) {
-        if (!how.key) {
+        if (!how.keys) {
             worker().live_keys.prompt(*rules.keys);  // this call does not wait, the next one may find them
         }
         return bad(r, authentic.error().message);
@@ -257,9 +256,13 @@ ServiceStart issue_token(ngx_http_request_t* r, std::string_view request, bool m
 
 ServiceStart decode_token(ngx_http_request_t* r, std::string_view token, const Decoding& how,
                           bool may_be_late) noexcept {
-    return with_opened(r, location_config(r).accept->forms, token, may_be_late, [&] {
-        return [kept = KeptDecoding{owned(how.key), owned(how.csrf), how.allow_expired}](ngx_http_request_t* of,
-                                                                                         Opened&& opened) {
+    const LocationConfig& config = location_config(r);
+    return with_opened(r, config.accept->forms, token, may_be_late, [&] {
+        KeptDecoding decoding{std::nullopt, owned(how.csrf), how.allow_expired};
+        if (how.key) {
+            decoding.keys = worker().hook_keys.find(*how.key, *config.decode_algorithms);
+        }
+        return [kept = std::move(decoding)](ngx_http_request_t* of, Opened&& opened) {
             return opened ? decoded(of, std::move(*opened), kept) : bad(of, opened.error().message);
         };
     });
