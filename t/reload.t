@@ -24,6 +24,7 @@ EOF_CONFIG
 
 my $t = JWTTest->new(
     workers => 2,
+    http => 'jwt_key_file_check off;',  # a reload alone takes changes in
     files => { 'secret' => "$secret{first}\n", 'hooks.lua' => $lua->('one'), 'html/api/index.html' => 'inside' },
     config => $config,
     # Answers once the file it is asked for is there.
