@@ -87,7 +87,8 @@ sub totals {
 }
 
 is($t->get_with('/api/', $token)->{body}, 'inside', 'a token is good');
-is(scalar(my @first = $t->workers), 2, 'two workers');
+my @first;
+ok($t->wait_for(5, sub { return (@first = $t->workers) == 2 }), 'two workers');
 word_is('one', 'which answer the same');
 
 # ---- under load
