@@ -42,7 +42,7 @@ my %nonsense = (
     'repeats the password' => sub { $request->($_[0]); print { $_[0] } "-ERR unknown command AUTH, with args s3cret\r\n"; 0 },
     'lets in, then repeats it' => sub { $request->($_[0]); print { $_[0] } "+OK\r\n"; $request->($_[0]); print { $_[0] } "-ERR s3cret\r\n"; 0 },
     'gives bad entries' => sub {
-        $request->($_[0]); print { $_[0] } "+OK\r\n";
+        for (qw(AUTH SELECT)) { $request->($_[0]); print { $_[0] } "+OK\r\n" }
         $request->($_[0]); print { $_[0] } "*1\r\n*2\r\n\$9\r\nnot an id\r\n*0\r\n"; 0;
     },
 );
