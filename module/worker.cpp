@@ -81,10 +81,10 @@ ngx_int_t start_worker(ngx_cycle_t* cycle) noexcept {
             }
             if (config.revocation != nullptr) {
                 started->revocations = std::make_unique<Revocations>(*config.revocation);
-            }
-            if (config.replication != nullptr) {
-                started->replication = std::make_unique<Replication>(*config.replication, *started->revocations,
-                                                                     config.revocation->store.folder);
+                if (config.replication != nullptr) {
+                    started->replication = std::make_unique<Replication>(*config.replication, *started->revocations,
+                                                                         config.revocation->store.folder);
+                }
             }
         }
         current = started.release();
