@@ -47,6 +47,10 @@ using AlgorithmSet = EnumSet<Algorithm>;
 /// Those of a shared secret.
 inline constexpr AlgorithmSet hmac_algorithms{Algorithm::hs256, Algorithm::hs384, Algorithm::hs512};
 
+/// Those of RSA: a signature takes a millisecond or more to make.
+inline constexpr AlgorithmSet rsa_algorithms{Algorithm::rs256, Algorithm::rs384, Algorithm::rs512,
+                                             Algorithm::ps256, Algorithm::ps384, Algorithm::ps512};
+
 /// The names in registration order, for people: "RS256 RS384 PS256".
 [[nodiscard]] std::string names(AlgorithmSet algorithms);
 

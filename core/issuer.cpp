@@ -220,10 +220,18 @@ void put(Members& members, std::string_view name, std::string value) {
     return std::nullopt;
 }
 
+[[nodiscard]] tl::expected<std::string, IssueError> within_size(std::string&& token) {
+    if (token.size() > max_token_size) {
+        return tl::unexpected(
+            IssueError{"the token would be longer than 16384 bytes; give it fewer or shorter claims"});
+    }
+    return std::move(token);
+}
+
 }  // namespace
 
-tl::expected<std::string, IssueError> issue(const TokenRequest& request, const Key& key, Algorithm algorithm,
-                                            Time now) {
+tl::expected<std::string, IssueError> signing_input(const TokenRequest& request, const Key& key, Algorithm algorithm,
+                                                    Time now) {
     if (auto error = unfit_request(request, key, algorithm)) {
         return tl::unexpected(*std::move(error));
     }
@@ -235,15 +243,19 @@ tl::expected<std::string, IssueError> issue(const TokenRequest& request, const K
     if (!payload) {
         return tl::unexpected(payload.error());
     }
-    std::string token = base64url::encode(*header) + '.' + base64url::encode(*payload);
-    if (token.size() <= max_token_size) {
-        token += '.' + base64url::encode(sign(key, algorithm, token));
-    }
-    if (token.size() > max_token_size) {
-        return tl::unexpected(
-            IssueError{"the token would be longer than 16384 bytes; give it fewer or shorter claims"});
-    }
-    return token;
+    return within_size(base64url::encode(*header) + '.' + base64url::encode(*payload));
+}
+
+tl::expected<std::string, IssueError> signed_token(std::string&& input, const Key& key, Algorithm algorithm) {
+    const std::string signature = base64url::encode(sign(key, algorithm, input));
+    return within_size(std::move(input) + '.' + signature);
+}
+
+tl::expected<std::string, IssueError> issue(const TokenRequest& request, const Key& key, Algorithm algorithm,
+                                            Time now) {
+    return signing_input(request, key, algorithm, now).and_then([&](std::string&& input) {
+        return signed_token(std::move(input), key, algorithm);
+    });
 }
 
 }  // namespace jwt

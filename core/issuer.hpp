@@ -44,4 +44,11 @@ struct [[nodiscard]] IssueError {
 [[nodiscard]] tl::expected<std::string, IssueError> issue(const TokenRequest& request, const Key& key,
                                                           Algorithm algorithm, Time now);
 
+/// The first half of it: all of the token but its signature. `signed_token` is the other one, which may be made by
+/// another thread where `sign` may; it throws as that does.
+[[nodiscard]] tl::expected<std::string, IssueError> signing_input(const TokenRequest& request, const Key& key,
+                                                                  Algorithm algorithm, Time now);
+[[nodiscard]] tl::expected<std::string, IssueError> signed_token(std::string&& input, const Key& key,
+                                                                 Algorithm algorithm);
+
 }  // namespace jwt

@@ -82,14 +82,21 @@ std::optional<std::string_view> EncryptedToken::kid() const noexcept {
     return text_member(header(), "kid");
 }
 
-bool DecryptedToken::is_nested() const noexcept {
+bool DecryptedToken::is_nested() const {
     const auto cty = text_member(header(), "cty");
+    if (!cty) {
+        return false;
+    }
     // Media types know no case, and "JWT" stands for "application/jwt" (RFC 7515 §4.1.10).
-    const auto equals = [](std::string_view text, std::string_view lower) {
-        return std::ranges::equal(text, lower,
-                                  [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; });
-    };
-    return cty && (equals(*cty, "jwt") || equals(*cty, "application/jwt"));
+    std::string type(*cty);
+    std::transform(type.begin(), type.end(), type.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    constexpr std::string_view omitted = "application/";
+    type.erase(0, type.starts_with(omitted) ? omitted.size() : 0);
+    // RFC 8417 §7.2: whatever ends so is a JWT, as at+jwt (RFC 9068 §2.1) does.
+    constexpr std::string_view suffix = "+jwt";
+    return type == "jwt" ||
+           (type.size() > suffix.size() && type.ends_with(suffix) && type.find('/') == std::string::npos);
 }
 
 /// The one that makes tokens.

@@ -56,8 +56,8 @@ public:
     [[nodiscard]] std::string_view plaintext() const noexcept { return plaintext_; }
     /// Whether only holders of a shared secret can have made it.
     [[nodiscard]] bool by_shared_secret() const noexcept { return symmetric_managements.has(token_.management()); }
-    /// Whether it says to hold a token itself: `cty` is JWT (RFC 7519 §5.2).
-    [[nodiscard]] bool is_nested() const noexcept;
+    /// Whether it says to hold a token itself: `cty` is JWT (RFC 7519 §5.2), or a media type of JWTs, as at+jwt.
+    [[nodiscard]] bool is_nested() const;
 
 private:
     friend struct Reader;

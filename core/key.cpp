@@ -94,15 +94,20 @@ PkeyContext prepared_pkey(const Key::Material& material, Algorithm algorithm, co
 }
 
 std::optional<PreparedHashed> prepared_hashed(const Key::Material& material, Algorithm algorithm, Hash hash) {
-    const openssl::Digest digest(EVP_MD_fetch(nullptr, hash.name, nullptr));
-    PreparedHashed prepared{DigestContext(EVP_MD_CTX_new()), nullptr, nullptr, hash.size, 0};
+    PreparedHashed prepared{openssl::Digest(EVP_MD_fetch(nullptr, hash.name, nullptr)),
+                            DigestContext(EVP_MD_CTX_new()),
+                            nullptr,
+                            nullptr,
+                            hash.size,
+                            0};
+    const EVP_MD* const digest = prepared.hash.get();
     if (digest == nullptr || prepared.digest == nullptr ||
-        EVP_DigestInit_ex2(prepared.digest.get(), digest.get(), nullptr) != 1) {
+        EVP_DigestInit_ex2(prepared.digest.get(), digest, nullptr) != 1) {
         return std::nullopt;
     }
-    prepared.verify = prepared_pkey(material, algorithm, digest.get(), EVP_PKEY_verify_init);
+    prepared.verify = prepared_pkey(material, algorithm, digest, EVP_PKEY_verify_init);
     if (material.is_private) {
-        prepared.sign = prepared_pkey(material, algorithm, digest.get(), EVP_PKEY_sign_init);
+        prepared.sign = prepared_pkey(material, algorithm, digest, EVP_PKEY_sign_init);
     }
     if (prepared.verify == nullptr || (material.is_private && prepared.sign == nullptr)) {
         return std::nullopt;

@@ -30,7 +30,8 @@ struct [[nodiscard]] KeyError {
 /// Ed25519 and Ed448 points of small order or in a second encoding (RFC 8032 §5.1.3); curves that no algorithm uses;
 /// private halves that do not match their public halves.
 ///
-/// Signatures are not for two threads at once, since prepared contexts are reused; encryption and decryption are.
+/// Signatures are not for two threads at once, since prepared contexts are reused, but for those that RSA makes;
+/// encryption and decryption are.
 class Key {
 public:
     /// An HMAC secret. Serves the HS algorithms of `wanted`; refused where it is too short for one of them, or `wanted`

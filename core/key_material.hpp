@@ -43,8 +43,6 @@ inline constexpr std::array<Curve, 8> curves = {{
 [[nodiscard]] const Curve* curve_named(std::string_view name) noexcept;
 [[nodiscard]] const Curve* curve_of_id(int id) noexcept;
 
-inline constexpr AlgorithmSet rsa_algorithms = {Algorithm::rs256, Algorithm::rs384, Algorithm::rs512,
-                                                Algorithm::ps256, Algorithm::ps384, Algorithm::ps512};
 inline constexpr AlgorithmSet pss_algorithms = {Algorithm::ps256, Algorithm::ps384, Algorithm::ps512};
 
 inline constexpr std::size_t min_rsa_bits = 2048;
@@ -63,9 +61,10 @@ struct PreparedHmac {
     std::size_t size;
 };
 struct PreparedHashed {  // RSA and ECDSA
+    openssl::Digest hash;
     openssl::DigestContext digest;
     openssl::PkeyContext verify;
-    openssl::PkeyContext sign;  // null for a public key
+    openssl::PkeyContext sign;  // null for a public key; RSA's is only copied from, as threads share it
     std::size_t hash_size;
     std::size_t signature_size;
 };

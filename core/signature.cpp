@@ -124,6 +124,35 @@ struct Sign {
     std::string_view input;
     bool ecdsa;
 
+    std::string by_ecdsa(const PreparedHashed& hashed) const {
+        Tag hash;
+        std::string der(DerSignature::max_size, '\0');
+        std::size_t size = der.size();
+        if (hashed.sign == nullptr || !compute_hash(hashed, input, hash) ||
+            EVP_PKEY_sign(hashed.sign.get(), reinterpret_cast<unsigned char*>(der.data()), &size, hash.data(),
+                          hashed.hash_size) != 1) {
+            throw_unsigned();
+        }
+        der.resize(size);
+        return der;
+    }
+
+    /// Touches nothing that another thread may write: to a signature of RSA, contexts of its own cost nothing.
+    std::string by_rsa(const PreparedHashed& hashed) const {
+        Tag hash;
+        const openssl::PkeyContext context(hashed.sign == nullptr ? nullptr : EVP_PKEY_CTX_dup(hashed.sign.get()));
+        std::string signature(hashed.signature_size, '\0');
+        std::size_t size = signature.size();
+        if (context == nullptr ||
+            EVP_Digest(input.data(), input.size(), hash.data(), nullptr, hashed.hash.get(), nullptr) != 1 ||
+            EVP_PKEY_sign(context.get(), reinterpret_cast<unsigned char*>(signature.data()), &size, hash.data(),
+                          hashed.hash_size) != 1 ||
+            size != signature.size()) {
+            throw_unsigned();
+        }
+        return signature;
+    }
+
     std::string operator()(const std::monostate&) const { throw_unsigned(); }
 
     std::string operator()(const PreparedHmac& hmac) const {
@@ -135,16 +164,7 @@ struct Sign {
     }
 
     std::string operator()(const PreparedHashed& hashed) const {
-        Tag hash;
-        std::string signature(ecdsa ? DerSignature::max_size : hashed.signature_size, '\0');
-        std::size_t size = signature.size();
-        if (hashed.sign == nullptr || !compute_hash(hashed, input, hash) ||
-            EVP_PKEY_sign(hashed.sign.get(), reinterpret_cast<unsigned char*>(signature.data()), &size, hash.data(),
-                          hashed.hash_size) != 1) {
-            throw_unsigned();
-        }
-        signature.resize(size);
-        return ecdsa ? r_and_s(signature, hashed.signature_size) : signature;
+        return ecdsa ? r_and_s(by_ecdsa(hashed), hashed.signature_size) : by_rsa(hashed);
     }
 
     std::string operator()(const PreparedEdDsa& eddsa) const {

@@ -15,7 +15,8 @@ namespace jwt {
                                      std::string_view signature);
 
 /// The signature of `input` in JWS form (ECDSA: r‖s at fixed width). Throws std::runtime_error where the key does not
-/// sign with `algorithm` or OpenSSL fails: callers choose the key by Key::signs().
+/// sign with `algorithm` or OpenSSL fails: callers choose the key by Key::signs(). Under rsa_algorithms, several
+/// threads may sign with one key, also while another verifies with it.
 [[nodiscard]] std::string sign(const Key& key, Algorithm algorithm, std::string_view input);
 
 /// Equality in constant time for equal lengths.

@@ -45,6 +45,11 @@ function coroutine.yield(...)
   return plain_yield(...)
 end
 
+local function checked(result, why)
+  if result == nil then fail(why) end
+  return result
+end
+
 local function described(value)
   if value == nil then return "nil" end
   if value == null then return "null" end
@@ -197,7 +202,7 @@ local function create(caller, kind, identity, options)
   request.identity = given and stored or identity
   if given and stored == false then request.identity = false end
   request.key = own_key(identity)
-  return native.issue(request)
+  return checked(native.issue(request))
 end
 
 local function with_defaults(payload)
@@ -218,7 +223,8 @@ local function decode(caller, token, options)
     end
     if key == nil then fail("hook decode_key knows no key for this token") end
   end
-  local decoded = native.decode(token, key, options.csrf_value, options.allow_expired)
+  local text = checked(native.decode(token, key, options.csrf_value, options.allow_expired))
+  local decoded = checked(native.decode_json(text))
   return with_defaults(decoded.payload), decoded.header
 end
 
@@ -282,7 +288,7 @@ end
 local function set_cookies(caller, kind, token, options)
   check_text(token, caller .. ": the token")
   options = checked_options(caller, options, cookie_options)
-  native.set_cookies(kind, token, options.max_age, options.domain)
+  checked(native.set_cookies(kind, token, options.max_age, options.domain))
 end
 
 local function unset_cookies(caller, options, ...)
@@ -446,11 +452,6 @@ local function revocation_target(caller, what)
   end
   if present(what.jti) ~= nil then return token_target(caller, what) end
   return rule_target(caller, what)
-end
-
-local function checked(result, why)
-  if result == nil then fail(why) end
-  return result
 end
 
 -- Revokes the token of this request, a token by its text or claims, or all that a table names. True where that was not

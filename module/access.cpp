@@ -9,6 +9,7 @@
 #include "key_fetch.hpp"
 #include "request_state.hpp"
 #include "session.hpp"
+#include "sliding.hpp"
 #include "text.hpp"
 #include "token_source.hpp"
 #include "worker.hpp"
@@ -317,12 +318,15 @@ ngx_int_t answer_refused(ngx_http_request_t* r) noexcept {
 ngx_int_t settle_request(ngx_http_request_t* r) noexcept {
     if (RequestState* state = RequestState::find(r)) {
         state->let_in(location_config(r));
-        const ngx_int_t watched = guarded(r->connection->log, ngx_int_t{NGX_HTTP_INTERNAL_SERVER_ERROR}, [&] {
+        const ngx_int_t rc = guarded(r->connection->log, ngx_int_t{NGX_HTTP_INTERNAL_SERVER_ERROR}, [&] {
+            if (prepare_renewal(r, *state) == NGX_AGAIN) {
+                return ngx_int_t{NGX_AGAIN};
+            }
             worker().watches.watch(r, *state);
             return ngx_int_t{NGX_DECLINED};
         });
-        if (watched != NGX_DECLINED) {
-            return watched;
+        if (rc != NGX_DECLINED) {
+            return rc;
         }
     }
     // An error page keeps the challenge of the refusal that it is shown for.

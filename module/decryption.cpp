@@ -105,9 +105,8 @@ Opened open_token(const LocationConfig& config, TokenForms forms, std::string_vi
         .and_then([forms](const jwt::jwe::DecryptedToken& token) { return content_of(forms, token); });
 }
 
-std::optional<Opened> open_token(ngx_http_request_t* r, const LocationConfig& config, std::string_view text,
-                                 std::unique_ptr<Decryption>& decryption) {
-    const TokenForms forms = config.accept->forms;
+std::optional<Opened> open_token(ngx_http_request_t* r, const LocationConfig& config, TokenForms forms,
+                                 std::string_view text, std::unique_ptr<Decryption>& decryption) {
     if (!to_decrypt(forms, text)) {
         return bare(forms, text);
     }

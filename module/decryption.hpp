@@ -66,10 +66,10 @@ struct Decryption {
     std::optional<std::optional<Result>> result;  // of no value where there was no memory, or no randomness
 };
 
-/// The same for a token that a request waits for, of a form that its location accepts: nothing while a thread decrypts
-/// it, which has nginx run the request again. Throws where the thread could not.
+/// The same for a token that a request waits for: nothing while a thread decrypts it, which has nginx run the request
+/// again. Throws where the thread could not.
 [[nodiscard]] std::optional<tl::expected<OpenedToken, jwt::Refusal>> open_token(
-    ngx_http_request_t* r, const LocationConfig& config, std::string_view text,
+    ngx_http_request_t* r, const LocationConfig& config, TokenForms forms, std::string_view text,
     std::unique_ptr<Decryption>& decryption);
 
 /// A signed token, nested where `jwt_encrypt` says so; the error is a sentence for the author of the Lua code.

@@ -7,7 +7,6 @@
 #include "../core/issuer.hpp"
 #include "../core/random.hpp"
 #include "config.hpp"
-#include "decryption.hpp"
 #include "worker.hpp"
 
 namespace ngx {
@@ -133,10 +132,19 @@ tl::expected<std::shared_ptr<const jwt::Key>, Sentence> signing_key(const Locati
     return worker().live_keys.signer(*config.keys);
 }
 
+tl::expected<UnsignedToken, Sentence> with_key(const LocationConfig& config, const jwt::TokenRequest& token,
+                                               std::shared_ptr<const jwt::Key> key) {
+    const auto algorithm = static_cast<jwt::Algorithm>(config.algorithm);
+    auto input = jwt::signing_input(token, *key, algorithm, now());
+    if (!input) {
+        return tl::make_unexpected(std::move(input.error().message));
+    }
+    return UnsignedToken{std::move(*input), std::move(key), algorithm};
+}
+
 }  // namespace
 
-tl::expected<std::string, std::string> make_token(ngx_http_request_t* r, std::string_view request) {
-    const LocationConfig& config = location_config(r);
+tl::expected<UnsignedToken, std::string> requested_token(const LocationConfig& config, std::string_view request) {
     jwt::json::Document document;
     const auto asked = worker().parser.parse_object(request, document);
     if (!asked || !asked->member("type")) {
@@ -146,15 +154,9 @@ tl::expected<std::string, std::string> make_token(ngx_http_request_t* r, std::st
     if (!token) {
         return tl::make_unexpected(std::move(token.error()));
     }
-    const auto key = signing_key(config, asked->member("key"));
-    if (!key) {
-        return tl::make_unexpected(key.error());
-    }
-    auto text = jwt::issue(*token, **key, static_cast<jwt::Algorithm>(config.algorithm), now());
-    if (!text) {
-        return tl::make_unexpected(std::move(text.error().message));
-    }
-    return nested_token(config, std::move(*text));
+    return signing_key(config, asked->member("key")).and_then([&](auto&& key) {
+        return with_key(config, *token, std::move(key));
+    });
 }
 
 tl::expected<RenewedToken, std::string> renewed_token(const LocationConfig& config, Value payload) {
@@ -182,17 +184,13 @@ tl::expected<RenewedToken, std::string> renewed_token(const LocationConfig& conf
     if (!csrf.empty()) {
         token.claims.emplace_back("csrf", "\"" + csrf + "\"");
     }
-    auto text = jwt::issue(token, *worker().live_keys.signer(*config.keys),
-                           static_cast<jwt::Algorithm>(config.algorithm), time);
-    if (!text) {
-        return tl::make_unexpected(std::move(text.error().message));
-    }
-    return nested_token(config, std::move(*text)).map([&csrf](std::string&& nested) {
-        return RenewedToken{std::move(nested), csrf};
-    });
+    return with_key(config, token, worker().live_keys.signer(*config.keys))
+        .map([&csrf](UnsignedToken&& unsigned_token) {
+            return RenewedToken{std::move(unsigned_token), csrf};
+        });
 }
 
-tl::expected<std::string, std::string> successor_token(const LocationConfig& config, const Succession& succession) {
+tl::expected<UnsignedToken, std::string> successor_token(const LocationConfig& config, const Succession& succession) {
     constexpr std::array own{"jti"sv, "csrf"sv, "iat"sv, "nbf"sv, "exp"sv, "fresh"sv, "type"sv, "sid"sv};
     jwt::TokenRequest token = token_by_directives(config);
     token.type = succession.use == jwt::TokenUse::refresh ? "refresh" : "access";
@@ -219,15 +217,9 @@ tl::expected<std::string, std::string> successor_token(const LocationConfig& con
         token.claims.emplace_back("sid", std::move(family));
     }
     token.headers = members_of(succession.additions.member("headers"));
-    const auto key = signing_key(config, succession.additions.member("key"));
-    if (!key) {
-        return tl::make_unexpected(key.error());
-    }
-    auto text = jwt::issue(token, **key, static_cast<jwt::Algorithm>(config.algorithm), now());
-    if (!text) {
-        return tl::make_unexpected(std::move(text.error().message));
-    }
-    return std::move(*text);
+    return signing_key(config, succession.additions.member("key")).and_then([&](auto&& key) {
+        return with_key(config, token, std::move(key));
+    });
 }
 
 }  // namespace ngx

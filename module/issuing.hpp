@@ -8,15 +8,20 @@
 #include <tl/expected.hpp>
 
 #include "config.hpp"
+#include "signing.hpp"
+
+// What tokens say that are made here. All of them are to be signed (signing.hpp), and then nested where the location
+// says so (decryption.hpp).
 
 namespace ngx {
 
-/// Makes a token by the directives of the request's location and a JSON object as lua_services.hpp describes it. The
-/// error is a sentence for the author of the Lua code.
-[[nodiscard]] tl::expected<std::string, std::string> make_token(ngx_http_request_t* r, std::string_view request);
+/// A token by the directives of a location and a JSON object as lua_services.hpp describes it. The error is a sentence
+/// for the author of the Lua code.
+[[nodiscard]] tl::expected<UnsignedToken, std::string> requested_token(const LocationConfig& config,
+                                                                       std::string_view request);
 
 struct RenewedToken {
-    std::string text;
+    UnsignedToken token;
     std::string csrf;  // its claim; empty where it has none
 };
 
@@ -33,10 +38,9 @@ struct Succession {
     jwt::json::Value additions;  // of LuaHost::additions; their claims win over the payload's
 };
 
-/// Makes a signed token, which is not encrypted yet, by the rules of `config`, which has a signing key unless the
-/// additions bring one. Of the times, `jti`, `csrf`, `fresh` and `type` none are taken over; `aud` and `iss` only where
-/// the directives name none.
-[[nodiscard]] tl::expected<std::string, std::string> successor_token(const LocationConfig& config,
-                                                                     const Succession& succession);
+/// A token by the rules of `config`, which has a signing key unless the additions bring one. Of the times, `jti`,
+/// `csrf`, `fresh` and `type` none are taken over; `aud` and `iss` only where the directives name none.
+[[nodiscard]] tl::expected<UnsignedToken, std::string> successor_token(const LocationConfig& config,
+                                                                       const Succession& succession);
 
 }  // namespace ngx

@@ -236,7 +236,8 @@ std::optional<jwt::Refusal> outlived(const Requirement& requirement, const Judgi
 
 Judgement judge(ngx_http_request_t* r, const Requirement& requirement, Judging& judging) {
     if (std::holds_alternative<std::monostate>(judging.token)) {
-        auto opened = open_token(r, *judging.config, judging.found.text, judging.decryption);
+        auto opened =
+            open_token(r, *judging.config, judging.config->accept->forms, judging.found.text, judging.decryption);
         if (!opened) {
             return Waiting{};
         }

@@ -38,7 +38,7 @@ std::shared_ptr<const jwt::Key> LiveKeys::signer(const Keys& keys) const {
     if (keys.recipe != no_file && watch_->signer(keys.recipe) != nullptr) {
         return watch_->signer(keys.recipe);
     }
-    return {std::shared_ptr<void>(), keys.signer.get()};  // likewise
+    return keys.signer;
 }
 
 std::shared_ptr<const jwt::KeySet> LiveKeys::current(const Keys& keys) {

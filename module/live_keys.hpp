@@ -22,7 +22,7 @@ public:
     /// one of its parts is replaced, or may not be used any more, this is another object.
     [[nodiscard]] std::shared_ptr<const jwt::KeySet> current(const Keys& keys);
 
-    /// The key that signs now; null where the location has none.
+    /// The key that signs now; null where the location has none. For threads too.
     [[nodiscard]] std::shared_ptr<const jwt::Key> signer(const Keys& keys) const;
 
     /// The files of keys; null where there are none.

@@ -48,6 +48,14 @@ int push_decoded(lua_State* lua, const ServiceResult& result) {
     return 1;
 }
 
+int push_start(lua_State* lua, const ServiceStart& start) {
+    if (start.late == nullptr) {
+        return push_result(lua, start.result);
+    }
+    LuaState::of(lua).call->late.reset(start.late);
+    return lua_yield(lua, 0);
+}
+
 int fail(lua_State* lua) {
     raise_at_author(lua, text_at(lua, 1));
 }
@@ -70,10 +78,7 @@ int issue(lua_State* lua) {
     LuaState& state = LuaState::of(lua);
     state.text.clear();
     append_json(lua, 1);
-    const ServiceResult result = issue_token(r, state.text);
-    check(lua, result);
-    push_text(lua, view(result.text));
-    return 1;
+    return push_start(lua, issue_token(r, state.text, may_wait(lua)));
 }
 
 int read_unverified(lua_State* lua) {
@@ -83,8 +88,8 @@ int read_unverified(lua_State* lua) {
 
 int decode(lua_State* lua) {
     ngx_http_request_t* r = current_request(lua);
-    return push_decoded(lua, decode_token(r, text_at(lua, 1), optional_text(lua, 2), optional_text(lua, 3),
-                                          lua_toboolean(lua, 4) != 0));
+    const Decoding how{optional_text(lua, 2), optional_text(lua, 3), lua_toboolean(lua, 4) != 0};
+    return push_start(lua, decode_token(r, text_at(lua, 1), how, may_wait(lua)));
 }
 
 int current(lua_State* lua) {
@@ -112,8 +117,8 @@ CookieKind cookie_kind(lua_State* lua) {
 int set_token_cookies(lua_State* lua) {
     ngx_http_request_t* r = current_request(lua);
     const auto max_age = lua_isnumber(lua, 3) != 0 ? std::optional<double>(lua_tonumber(lua, 3)) : std::nullopt;
-    check(lua, set_cookies(r, cookie_kind(lua), text_at(lua, 2), max_age, optional_text(lua, 4)));
-    return 0;
+    return push_start(
+        lua, set_cookies(r, cookie_kind(lua), text_at(lua, 2), {max_age, optional_text(lua, 4)}, may_wait(lua)));
 }
 
 int unset_token_cookies(lua_State* lua) {
@@ -205,6 +210,15 @@ const char* type_with_article(lua_State* lua, int index) noexcept {
         default:
             return "a request";
     }
+}
+
+int push_result(lua_State* lua, const ServiceResult& result) {
+    const int count = result.ok ? 1 : 2;
+    if (!result.ok) {
+        lua_pushnil(lua);
+    }
+    push_text(lua, view(result.text));
+    return count;
 }
 
 void open_api(lua_State* lua) {

@@ -1,6 +1,6 @@
 #include "lua_state.hpp"
 
-// What stands under jwt.fetch: the one place where a call waits.
+// What stands under jwt.fetch, and where a call may wait.
 
 namespace ngx {
 
@@ -48,6 +48,10 @@ int push_response(lua_State* lua, const FetchedResponse& response) {
     push_text(lua, view(response.body));
     push_headers(lua, view(response.headers));
     return 3;
+}
+
+bool may_wait(lua_State* lua) noexcept {
+    return lua == LuaState::of(lua).call->thread && lua_isyieldable(lua) != 0;
 }
 
 LuaCall& call_that_waits(lua_State* lua, const char* function) {

@@ -209,7 +209,8 @@ auto LuaHost::call(LuaRun& run, Start&& start, Take&& take)
     }
     const LuaCall& known = *run.call_;
     if ((known.subrequest != nullptr && !fetch_ended(known.subrequest)) ||
-        (known.write != nullptr && !revocation_ended(*known.write))) {
+        (known.write != nullptr && !revocation_ended(*known.write)) ||
+        (known.late != nullptr && !result_is_there(*known.late))) {
         return tl::make_unexpected(NoResult::waiting);
     }
     const auto gone_on = go_on(*run.call_);

@@ -14,16 +14,39 @@ struct ServiceResult {
     ngx_str_t text;  // the result, or a sentence that says what went wrong and what to write instead
 };
 
+/// A result that a thread of nginx's pool works for. Ended with its call: the thread works for nobody then.
+class LateResult;
+struct LateResultEnd {
+    void operator()(LateResult* late) const noexcept;
+};
+[[nodiscard]] bool result_is_there(const LateResult& late) noexcept;
+/// Once it is there: once.
+ServiceResult take_result(ngx_http_request_t* r, LateResult& late) noexcept;
+
+/// A result, or one that is late: nginx runs `r` again when it is there.
+struct ServiceStart {
+    LateResult* late;  // null: here it is
+    ServiceResult result;
+};
+
 enum class CookieKind : std::uint8_t { access, refresh };
 
 /// Makes a token from a JSON object {type, identity, fresh, expires_delta, claims, headers, key}: `fresh` true, false
 /// or seconds; `expires_delta` seconds, false (never) or absent (the location's directive), or a text in nginx's time
 /// format ("365d"); `claims`, `headers` objects; `key` (text of a secret, PEM or JWK) in place of the location's own.
-ServiceResult issue_token(ngx_http_request_t* r, std::string_view request) noexcept;
+/// Never late unless it may be.
+ServiceStart issue_token(ngx_http_request_t* r, std::string_view request, bool may_be_late) noexcept;
 
-/// Verifies a token by the location's rules, or with `key`. A JSON object {header, payload}.
-ServiceResult decode_token(ngx_http_request_t* r, std::string_view token, std::optional<std::string_view> key,
-                           std::optional<std::string_view> csrf, bool allow_expired) noexcept;
+/// How a token is to be verified.
+struct Decoding {
+    std::optional<std::string_view> key;  // text of a secret, PEM or JWK, in place of the location's own
+    std::optional<std::string_view> csrf;
+    bool allow_expired;
+};
+
+/// Verifies a token by the location's rules. A JSON object {header, payload}. Never late unless it may be.
+ServiceStart decode_token(ngx_http_request_t* r, std::string_view token, const Decoding& how,
+                          bool may_be_late) noexcept;
 
 /// Takes a token apart without verifying it: a JSON object {header, payload}.
 ServiceResult read_unverified_token(ngx_http_request_t* r, std::string_view token) noexcept;
@@ -35,9 +58,15 @@ ServiceResult current_identity(ngx_http_request_t* r) noexcept;
 ServiceResult current_user(ngx_http_request_t* r) noexcept;
 ServiceResult current_location(ngx_http_request_t* r) noexcept;
 
-/// Set-Cookie lines on this request's answer. max_age in seconds; the directives decide where nothing is given.
-ServiceResult set_cookies(ngx_http_request_t* r, CookieKind kind, std::string_view token, std::optional<double> max_age,
-                          std::optional<std::string_view> domain) noexcept;
+/// What the directives decide where nothing is given.
+struct CookieOptions {
+    std::optional<double> max_age;  // seconds
+    std::optional<std::string_view> domain;
+};
+
+/// Set-Cookie lines on this request's answer. Never late unless they may be.
+ServiceStart set_cookies(ngx_http_request_t* r, CookieKind kind, std::string_view token, const CookieOptions& options,
+                         bool may_be_late) noexcept;
 ServiceResult unset_cookies(ngx_http_request_t* r, CookieKind kind, std::optional<std::string_view> domain) noexcept;
 
 /// A request header by name, its lines joined by ", "; nothing where it has none.

@@ -73,6 +73,9 @@ int resume_call(lua_State* lua) {
     if (call.write != nullptr) {
         push_written(lua, call);
         call.write.reset();
+    } else if (call.late != nullptr) {
+        push_result(lua, take_result(call.r, *call.late));
+        call.late.reset();
     } else {
         push_response(lua, fetched_response(call.subrequest));
         call.subrequest = nullptr;
@@ -189,7 +192,7 @@ LuaState::Outcome LuaState::advance(LuaCall& next, int& status) {
     status = lua_resume(next.thread, next.arguments);
     if (status == LUA_YIELD) {
         status = 0;
-        if ((next.subrequest != nullptr || next.write != nullptr) && !budget.exhausted()) {
+        if (next.waits() && !budget.exhausted()) {
             return Outcome::waiting;
         }
         report.set_message("attempt to yield outside a coroutine");

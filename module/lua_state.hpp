@@ -63,12 +63,15 @@ struct LuaCall {
     LuaCall(const LuaCall&) = delete;
     LuaCall& operator=(const LuaCall&) = delete;
 
+    [[nodiscard]] bool waits() const noexcept { return subrequest != nullptr || write != nullptr || late != nullptr; }
+
     std::shared_ptr<LuaState> state;           // outlives the host's own where that is made anew while the call waits
     lua_State* thread = nullptr;               // null before the call starts
     int anchor = 0;                            // keeps the thread alive: its place in LuaSlot::threads
     int arguments = 0;                         // on the thread, for the next resume
     ngx_http_request_t* subrequest = nullptr;  // that it waits for
     std::unique_ptr<RevocationWrite, RevocationWriteEnd> write;  // or that
+    std::unique_ptr<LateResult, LateResultEnd> late;             // or that
     NoResult failure = NoResult::failed;                         // of the last write: where nobody catches its error
     std::uint64_t generation = 0;                                // tells it from calls before and after it
     LuaAccount account;                                          // while it waits
@@ -212,8 +215,13 @@ void push_request(lua_State* lua);
 // lua_fetch.cpp
 /// Pushes what `jwt.fetch` goes on with: status, body and headers, or nil and a reason.
 int push_response(lua_State* lua, const FetchedResponse& response);
-/// Raises where the call cannot wait here: in a coroutine of the author's, or below a C function.
+/// Whether the call can wait here: not in a coroutine of the author's, nor below a C function.
+[[nodiscard]] bool may_wait(lua_State* lua) noexcept;
+/// Raises where it cannot.
 LuaCall& call_that_waits(lua_State* lua, const char* function);
+// lua_api.cpp
+/// Pushes the text that a service made, or nil and why there is none.
+int push_result(lua_State* lua, const ServiceResult& result);
 // lua_revoke.cpp
 /// Pushes what `jwt.revoke` goes on with: whether it changed something, or nil and why not.
 int push_written(lua_State* lua, LuaCall& call);

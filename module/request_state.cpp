@@ -4,6 +4,7 @@
 #include "counters.hpp"
 #include "guard.hpp"
 #include "judgement.hpp"
+#include "sliding.hpp"
 #include "variables.hpp"
 
 namespace ngx {
@@ -64,6 +65,7 @@ void RequestState::begin(ngx_http_request_t* r) noexcept {
     refused_.reset();
     message_.clear();
     postponed_.reset();
+    renewal.reset();
     forget_variables(r);
 }
 

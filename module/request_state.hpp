@@ -34,6 +34,7 @@ struct Denied {
 };
 
 struct Judging;     // judgement.hpp
+struct Renewal;     // sliding.hpp
 class ContentCall;  // content.hpp
 
 /// What is known of one request's token. Lives in the request's pool; judged anew after an internal redirect.
@@ -86,6 +87,8 @@ public:
 
     /// Where judging is while one of its hooks waits; null where nothing is judged.
     std::unique_ptr<Judging> judging;
+    /// The new token of a session that slides, where it was made ahead of the answer; null else.
+    std::unique_ptr<Renewal> renewal;
     /// The content handler's call, while it waits.
     LuaRun handler_run;
     std::unique_ptr<ContentCall> content_call;

@@ -1,3 +1,5 @@
+#include <functional>
+
 #include "answer.hpp"
 #include "body.hpp"
 #include "config.hpp"
@@ -8,6 +10,7 @@
 #include "issuing.hpp"
 #include "judgement.hpp"
 #include "lua_services.hpp"
+#include "signing.hpp"
 #include "text.hpp"
 #include "token_source.hpp"
 #include "worker.hpp"
@@ -17,6 +20,8 @@
 namespace ngx {
 
 namespace {
+
+using Opened = tl::expected<OpenedToken, jwt::Refusal>;
 
 ServiceResult good(ngx_http_request_t* r, std::string_view text) {
     return {true, copy_to_pool(r->pool, text)};
@@ -69,20 +74,22 @@ ServiceResult checked(ngx_http_request_t* r, const LocationConfig& config, jwt::
     return bad(r, refused.refusal.message);
 }
 
-ServiceResult decode(ngx_http_request_t* r, std::string_view token, std::optional<std::string_view> key_text,
-                     std::optional<std::string_view> csrf, bool allow_expired) {
+/// A Decoding that owns its texts.
+struct KeptDecoding {
+    std::optional<std::string> key;
+    std::optional<std::string> csrf;
+    bool allow_expired;
+};
+
+ServiceResult decoded(ngx_http_request_t* r, OpenedToken&& opened, const KeptDecoding& how) {
     const LocationConfig& config = location_config(r);
-    auto opened = open_token(config, config.accept->forms, token);
-    if (!opened) {
-        return bad(r, opened.error().message);
-    }
-    auto* parsed = std::get_if<jwt::UnverifiedToken>(&*opened);
+    auto* parsed = std::get_if<jwt::UnverifiedToken>(&opened);
     if (parsed == nullptr) {
-        return checked(r, config, std::move(std::get<jwt::AuthenticToken>(*opened)), csrf, allow_expired);
+        return checked(r, config, std::move(std::get<jwt::AuthenticToken>(opened)), how.csrf, how.allow_expired);
     }
     std::shared_ptr<const jwt::KeySet> chosen;
-    if (key_text) {
-        auto found = worker().hook_keys.find(*key_text, *config.decode_algorithms);
+    if (how.key) {
+        auto found = worker().hook_keys.find(*how.key, *config.decode_algorithms);
         if (!found) {
             return bad(r, "the key that decode_key returned " + found.error());
         }
@@ -102,12 +109,12 @@ ServiceResult decode(ngx_http_request_t* r, std::string_view token, std::optiona
     }
     auto authentic = jwt::Verifier::authenticate(std::move(*parsed), *chosen, *rules.algorithms);
     if (!authentic) {
-        if (!key_text) {
+        if (!how.key) {
             worker().live_keys.prompt(*rules.keys);  // this call does not wait, the next one may find them
         }
         return bad(r, authentic.error().message);
     }
-    return checked(r, config, std::move(*authentic), csrf, allow_expired);
+    return checked(r, config, std::move(*authentic), how.csrf, how.allow_expired);
 }
 
 /// What fits between the semicolons of a Set-Cookie line.
@@ -123,18 +130,139 @@ std::optional<std::string> csrf_of(jwt::json::Value payload) {
     return good ? std::optional<std::string>(*text) : std::nullopt;
 }
 
-}  // namespace
-
-ServiceResult issue_token(ngx_http_request_t* r, std::string_view request) noexcept {
-    return serve(r, [&]() -> ServiceResult {
-        const auto token = make_token(r, request);
-        return token ? good(r, *token) : bad(r, token.error());
-    });
+ServiceResult cookies_set(ngx_http_request_t* r, CookieKind kind, std::string_view token, const Opened& opened,
+                          std::optional<double> max_age, const std::optional<std::string>& domain) {
+    const LocationConfig& config = location_config(r);
+    if (!opened) {  // what else it is could add attributes, or lines
+        return bad(r, "only a token goes into cookies: " + opened.error().message);
+    }
+    const auto csrf = std::visit([](const auto& any) { return csrf_of(any.payload()); }, *opened);
+    if (has_csrf_cookie(config) && !csrf) {
+        return bad(r,
+                   "only a token with a claim \"csrf\" goes into cookies: make it with create_access_token or "
+                   "create_refresh_token");
+    }
+    if (domain && !is_cookie_domain(*domain)) {
+        return bad(r, "domain takes a host name, as in \".example.com\"");
+    }
+    set_token_cookies(r, config, kind == CookieKind::refresh, token, csrf.value_or(std::string()), max_age, domain);
+    return good(r, {});
 }
 
-ServiceResult decode_token(ngx_http_request_t* r, std::string_view token, std::optional<std::string_view> key,
-                           std::optional<std::string_view> csrf, bool allow_expired) noexcept {
-    return serve(r, [&] { return decode(r, token, key, csrf, allow_expired); });
+std::optional<std::string> owned(std::optional<std::string_view> text) {
+    return text ? std::optional<std::string>(*text) : std::nullopt;
+}
+
+}  // namespace
+
+class LateResult {
+public:
+    LateResult() = default;
+    virtual ~LateResult() = default;
+    LateResult(const LateResult&) = delete;
+    LateResult& operator=(const LateResult&) = delete;
+    [[nodiscard]] virtual bool is_there() const noexcept = 0;
+    [[nodiscard]] virtual ServiceResult take(ngx_http_request_t* r) = 0;
+};
+
+namespace {
+
+ServiceResult issued(ngx_http_request_t* r, SignedTokens&& tokens) {
+    auto text = std::move(tokens).and_then(
+        [r](auto&& texts) { return nested_token(location_config(r), std::move(texts.front())); });
+    return text ? good(r, *text) : bad(r, text.error());
+}
+
+class LateToken final : public LateResult {
+public:
+    explicit LateToken(std::unique_ptr<Signing> signing) noexcept : signing_(std::move(signing)) {}
+    [[nodiscard]] bool is_there() const noexcept override { return signing_->ended(); }
+    [[nodiscard]] ServiceResult take(ngx_http_request_t* r) override { return issued(r, signing_->take()); }
+
+private:
+    std::unique_ptr<Signing> signing_;
+};
+
+/// What a service makes of a token once it is opened.
+using Use = std::function<ServiceResult(ngx_http_request_t*, Opened&&)>;
+
+class LateOpening final : public LateResult {
+public:
+    LateOpening(std::string_view text, TokenForms forms, std::unique_ptr<Decryption> decryption, Use use)
+        : text_(text), forms_(forms), decryption_(std::move(decryption)), use_(std::move(use)) {}
+    [[nodiscard]] bool is_there() const noexcept override { return decryption_->result.has_value(); }
+    [[nodiscard]] ServiceResult take(ngx_http_request_t* r) override {
+        return use_(r, open_token(r, location_config(r), forms_, text_, decryption_).value());
+    }
+
+private:
+    std::string text_;
+    TokenForms forms_;
+    std::unique_ptr<Decryption> decryption_;
+    Use use_;
+};
+
+/// Opens a token, and makes of it what `make_use()` says, at once or late.
+template <class MakeUse>
+ServiceStart with_opened(ngx_http_request_t* r, TokenForms forms, std::string_view text, bool may_be_late,
+                         MakeUse&& make_use) noexcept {
+    ServiceStart start{nullptr, {}};
+    start.result = serve(r, [&]() -> ServiceResult {
+        const LocationConfig& config = location_config(r);
+        Use use = make_use();
+        if (!may_be_late) {
+            return use(r, open_token(config, forms, text));
+        }
+        std::unique_ptr<Decryption> decryption;
+        if (auto opened = open_token(r, config, forms, text, decryption)) {
+            return use(r, std::move(*opened));
+        }
+        start.late = std::make_unique<LateOpening>(text, forms, std::move(decryption), std::move(use)).release();
+        return {};
+    });
+    return start;
+}
+
+}  // namespace
+
+void LateResultEnd::operator()(LateResult* late) const noexcept {
+    delete late;
+}
+
+bool result_is_there(const LateResult& late) noexcept {
+    return late.is_there();
+}
+
+ServiceResult take_result(ngx_http_request_t* r, LateResult& late) noexcept {
+    return serve(r, [&] { return late.take(r); });
+}
+
+ServiceStart issue_token(ngx_http_request_t* r, std::string_view request, bool may_be_late) noexcept {
+    ServiceStart start{nullptr, {}};
+    start.result = serve(r, [&]() -> ServiceResult {
+        auto token = requested_token(location_config(r), request);
+        if (!token) {
+            return bad(r, token.error());
+        }
+        std::vector<UnsignedToken> tokens;
+        tokens.push_back(std::move(*token));
+        if (auto signing = may_be_late ? Signing::start(r, tokens) : nullptr) {
+            start.late = std::make_unique<LateToken>(std::move(signing)).release();
+            return {};
+        }
+        return issued(r, sign_here(std::move(tokens)));
+    });
+    return start;
+}
+
+ServiceStart decode_token(ngx_http_request_t* r, std::string_view token, const Decoding& how,
+                          bool may_be_late) noexcept {
+    return with_opened(r, location_config(r).accept->forms, token, may_be_late, [&] {
+        return [kept = KeptDecoding{owned(how.key), owned(how.csrf), how.allow_expired}](ngx_http_request_t* of,
+                                                                                         Opened&& opened) {
+            return opened ? decoded(of, std::move(*opened), kept) : bad(of, opened.error().message);
+        };
+    });
 }
 
 ServiceResult read_unverified_token(ngx_http_request_t* r, std::string_view token) noexcept {
@@ -167,25 +295,13 @@ ServiceResult current_location(ngx_http_request_t* r) noexcept {
         r, [&](const RequestState& state) { return good(r, "\"" + std::string(name(state.found_in())) + "\""); });
 }
 
-ServiceResult set_cookies(ngx_http_request_t* r, CookieKind kind, std::string_view token, std::optional<double> max_age,
-                          std::optional<std::string_view> domain) noexcept {
-    return serve(r, [&]() -> ServiceResult {
-        const LocationConfig& config = location_config(r);
-        const auto opened = open_token(config, all_forms, token);
-        if (!opened) {  // what else it is could add attributes, or lines
-            return bad(r, "only a token goes into cookies: " + opened.error().message);
-        }
-        const auto csrf = std::visit([](const auto& any) { return csrf_of(any.payload()); }, *opened);
-        if (has_csrf_cookie(config) && !csrf) {
-            return bad(r,
-                       "only a token with a claim \"csrf\" goes into cookies: make it with create_access_token or "
-                       "create_refresh_token");
-        }
-        if (domain && !is_cookie_domain(*domain)) {
-            return bad(r, "domain takes a host name, as in \".example.com\"");
-        }
-        set_token_cookies(r, config, kind == CookieKind::refresh, token, csrf.value_or(std::string()), max_age, domain);
-        return good(r, {});
+ServiceStart set_cookies(ngx_http_request_t* r, CookieKind kind, std::string_view token, const CookieOptions& options,
+                         bool may_be_late) noexcept {
+    return with_opened(r, all_forms, token, may_be_late, [&] {
+        return [kind, text = std::string(token), max_age = options.max_age, domain = owned(options.domain)](
+                   ngx_http_request_t* of, const Opened& opened) {
+            return cookies_set(of, kind, text, opened, max_age, domain);
+        };
     });
 }
 

@@ -9,6 +9,7 @@
 #include "decryption.hpp"
 #include "guard.hpp"
 #include "issuing.hpp"
+#include "signing.hpp"
 #include "worker.hpp"
 
 namespace ngx {
@@ -151,6 +152,9 @@ private:
     };
 
     ngx_int_t make_tokens(ngx_http_request_t* r, const LocationConfig& config, const jwt::VerifiedToken& token) {
+        if (signing_ != nullptr) {
+            return signing_->ended() ? take(r, config, signing_->take()) : ngx_int_t{NGX_AGAIN};
+        }
         std::string additions = "{}";
         if (config.lua != nullptr &&
             (config.lua->file.has(Hook::additional_claims) || config.lua->file.has(Hook::additional_headers) ||
@@ -165,35 +169,63 @@ private:
             }
             additions = std::move(*made);
         }
-        return make(r, config, token, jwt::TokenUse::access, additions, access_) &&
-                       (!config.refresh_rotates || make(r, config, token, jwt::TokenUse::refresh, additions, refresh_))
-                   ? NGX_OK
-                   : NGX_HTTP_INTERNAL_SERVER_ERROR;
+        auto tokens = successors(config, token, additions);
+        if (!tokens) {
+            return none(r, tokens.error());
+        }
+        signing_ = Signing::start(r, *tokens);
+        return signing_ == nullptr ? take(r, config, sign_here(std::move(*tokens))) : ngx_int_t{NGX_AGAIN};
     }
 
-    static bool make(ngx_http_request_t* r, const LocationConfig& config, const jwt::VerifiedToken& token,
-                     jwt::TokenUse use, const std::string& additions, Token& made) {
+    static tl::expected<std::vector<UnsignedToken>, std::string> successors(const LocationConfig& config,
+                                                                            const jwt::VerifiedToken& token,
+                                                                            const std::string& additions) {
         jwt::json::Document document;
         const auto added = worker().parser.parse_object(additions, document);
+        if (!added) {
+            return tl::make_unexpected(std::string("the hooks' additions are no JSON object"));
+        }
         const std::string family = family_name(token.authentic());
-        auto text = added ? successor_token(config, {use, token.payload(), family, *added})
-                          : tl::make_unexpected(std::string("the hooks' additions are no JSON object"));
-        auto parsed = text ? worker().verifier.parse(*text) : tl::make_unexpected(jwt::Refusal{});
+        std::vector<UnsignedToken> tokens;
+        for (const jwt::TokenUse use : {jwt::TokenUse::access, jwt::TokenUse::refresh}) {
+            if (use == jwt::TokenUse::refresh && !config.refresh_rotates) {
+                break;
+            }
+            auto successor = successor_token(config, {use, token.payload(), family, *added});
+            if (!successor) {
+                return tl::make_unexpected(std::move(successor.error()));
+            }
+            tokens.push_back(std::move(*successor));
+        }
+        return tokens;
+    }
+
+    ngx_int_t take(ngx_http_request_t* r, const LocationConfig& config, SignedTokens&& tokens) {
+        if (!tokens) {
+            return none(r, tokens.error());
+        }
+        const auto access = finish(config, std::move(tokens->front()), access_);
+        const auto refresh =
+            access && config.refresh_rotates ? finish(config, std::move(tokens->back()), refresh_) : access;
+        return refresh ? ngx_int_t{NGX_OK} : none(r, refresh.error());
+    }
+
+    static tl::expected<void, std::string> finish(const LocationConfig& config, std::string&& text, Token& made) {
+        const auto parsed = worker().verifier.parse(text);
         if (!parsed) {
-            log(r->connection->log, NGX_LOG_ERR,
-                "jwt: jwt_refresh makes no token: ", text ? parsed.error().message : text.error());
-            return false;
+            return tl::make_unexpected(parsed.error().message);
         }
         const auto csrf = parsed->payload().member("csrf");
         made.csrf = csrf ? csrf->string().value_or("") : "";
         made.expires = expiry(parsed->payload());
-        auto nested = nested_token(config, std::move(*text));
-        if (!nested) {
-            log(r->connection->log, NGX_LOG_ERR, "jwt: jwt_refresh makes no token: ", nested.error());
-            return false;
-        }
-        made.text = std::move(*nested);
-        return true;
+        return nested_token(config, std::move(text)).map([&made](std::string&& nested) {
+            made.text = std::move(nested);
+        });
+    }
+
+    static ngx_int_t none(ngx_http_request_t* r, std::string_view why) {
+        log(r->connection->log, NGX_LOG_ERR, "jwt: jwt_refresh makes no token: ", why);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ngx_int_t answer_written(ngx_http_request_t* r, const LocationConfig& config) {
@@ -228,6 +260,7 @@ private:
     }
 
     LuaRun run_;
+    std::unique_ptr<Signing> signing_;
     Token access_;
     Token refresh_;
 };

@@ -107,9 +107,10 @@ for my $depth (1 .. 6) {
 }
 my $twice = raw_token('{"alg":"HS256","cty":"JWT"}', $json->encode($good), $secret);
 refused('/nested', sealed({ %dir, cty => 'JWT' }, $twice), 'Invalid payload string: must be a json object', 'row 39: a token in a token in a token');
-refused('/nested', sealed({ %dir, cty => $_ }, $good), $unsigned, 'row 39: cty ' . $json->encode([$_])) for '', 'JW', 'application/jwe', 1, ['JWT'];
+refused('/nested', sealed({ %dir, cty => $_ }, $good), $unsigned, 'row 39: cty ' . $json->encode([$_])) for '', 'JW', 'application/jwe', '+jwt', 'text/at+jwt', 'at+jwt2', 1, ['JWT'];
 refused('/nested', sealed(\%dir, $good), $unsigned, 'row 39: no cty');
 accepted('/nested', sealed({ %dir, cty => 'jwt' }, $good), 'row 39: media types know no case');
+accepted('/nested', sealed({ %dir, cty => 'at+jwt' }, $good), 'row 39: an access token is a JWT too');
 refused('/any', $_, 'Not enough segments', 'row 40: ' . length($_) . ' bytes of dots') for '...', '.' x 5, '.' x 8000;
 
 # ---- rows 52, 53 and 57: what is never done

@@ -43,7 +43,7 @@ for my $name ('A128KW', 'A256GCMKW', 'RSA-OAEP-256', 'ECDH-ES', 'ECDH-ES+A256KW'
     like($seen->{out}, $jwk->{kty} eq 'oct' ? qr/decrypted by the shared secret of \d+ bytes/ : qr/decrypted by .*private key.*of kid/, "$name: says what it takes");
     unlike($seen->{out}, qr/alice/, "$name: and shows nothing");
     my $opened = jwt('inspect', '--key', $key, $token);
-    like($opened->{out}, qr/a token \(cty is JWT\).*"alg": "ES256".*"sub": "alice"/s, "$name: inspect with a key shows what is in it");
+    like($opened->{out}, qr/a token \(cty says so\).*"alg": "ES256".*"sub": "alice"/s, "$name: inspect with a key shows what is in it");
     my ($secret) = grep { defined } @$jwk{qw(k d)};
     unlike($seen->{out} . $opened->{out}, qr/\Q$secret\E/, "$name: and never the key");
 }

@@ -111,13 +111,13 @@ SKIP: {
     skip 'node is not installed', 1 unless has_node();
 
     my %of = map { my ($algorithm, $key) = @{ $case{$_} }; ($_ => { alg => $algorithm, key => $keys{$key} }) } @of_jose;
-    my @tokens = @{ run_node('jose_sign', [map {
-        { alg => $of{$_}{alg}, jwk => $of{$_}{key}{private_jwk}, header => { typ => 'JWT', kid => 'k' }, claims => $claims }
+    my @tokens = @{ run_node('jose', [map {
+        { do => 'sign', alg => $of{$_}{alg}, jwk => $of{$_}{key}{private_jwk}, header => { typ => 'JWT', kid => 'k' }, claims => $claims }
     } @of_jose]) };
     check_accepted('jose', $of_jose[$_], $tokens[$_]) for 0 .. $#of_jose;
 
-    my @verdicts = @{ run_node('jose_verify', [map {
-        my %with = (alg => $of{$_}{alg}, jwk => $of{$_}{key}{public_jwk});
+    my @verdicts = @{ run_node('jose', [map {
+        my %with = (do => 'verify', alg => $of{$_}{alg}, jwk => $of{$_}{key}{public_jwk});
         ({ %with, token => $issued{$_} }, { %with, token => changed($issued{$_}) })
     } @of_jose]) };
     for my $name (@of_jose) {

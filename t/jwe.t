@@ -144,16 +144,16 @@ SKIP: {
     skip 'node is not installed', 1 unless has_node();
     my $signed = token($claims);
     my @of_jose = grep { !/x448/ } @cases;
-    my @tokens = @{ run_node('jose_encrypt', [map {
+    my @tokens = @{ run_node('jose', [map {
         my ($key, $alg, $enc) = @{ $case{$_} };
-        { alg => $alg, enc => $enc, jwk => $public{$key}, plaintext => $signed, header => { cty => 'JWT' } }
+        { do => 'encrypt', alg => $alg, enc => $enc, jwk => $public{$key}, plaintext => $signed, header => { cty => 'JWT' } }
     } @of_jose]) };
     check_shown('jose', $of_jose[$_], $tokens[$_]) for 0 .. $#of_jose;
 
     my %issued = map { $_ => $t->get("/issue/$_")->{body} } @of_jose;
-    my @verdicts = @{ run_node('jose_decrypt', [map {
+    my @verdicts = @{ run_node('jose', [map {
         my ($key, $alg, $enc) = @{ $case{$_} };
-        { alg => $alg, enc => $enc, jwk => $jwk{$key}, token => $issued{$_} }
+        { do => 'decrypt', alg => $alg, enc => $enc, jwk => $jwk{$key}, token => $issued{$_} }
     } @of_jose]) };
     for my $i (0 .. $#of_jose) {
         my $inner = $verdicts[$i]{plaintext} // '';

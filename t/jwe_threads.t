@@ -14,7 +14,24 @@ my $secret = $JWTTest::Token::secret;
 my $rsa = keypair('RS256');
 my $oct = { kty => 'oct', k => base64url('k' x 32), use => 'enc' };
 my %files = ('rsa.key' => $rsa->{private}, 'oct.jwk' => $json->encode($oct), 'inside' => 'inside',
-    'hooks.lua' => 'return { token_in_blocklist = function(header, payload) return payload.sub == "mallory" end }');
+    'hooks.lua' => 'return { token_in_blocklist = function(header, payload) return payload.sub == "mallory" end }',
+    'handlers.lua' => <<'EOF_LUA');
+local jwt = require "jwt"
+return {
+  handlers = {
+    decode = function(request)
+      local ok, decoded = pcall(jwt.decode_token, request.args.token)
+      return ok and decoded.sub or tostring(decoded)
+    end,
+    coroutine = function(request) return coroutine.wrap(jwt.get_jti)(request.args.token) end,
+    cookies = function(request)
+      local token = jwt.create_access_token("alice")
+      jwt.set_access_cookies(token)
+      return token
+    end,
+  },
+}
+EOF_LUA
 
 sub server {
     my (%more) = @_;
@@ -25,6 +42,9 @@ sub server {
     jwt_decryption_key %%DIR%%/oct.jwk;
     jwt_accept nested;
     location / { jwt_required; jwt_lua_file %%DIR%%/hooks.lua; add_header X-Identity \$jwt_identity; try_files /inside =404; }
+    location = /decode { jwt_lua_file %%DIR%%/handlers.lua; jwt_handler decode; }
+    location = /coroutine { jwt_lua_file %%DIR%%/handlers.lua; jwt_handler coroutine; }
+    location = /cookies { jwt_encrypt RSA-OAEP A256GCM %%DIR%%/rsa.key; jwt_lua_file %%DIR%%/handlers.lua; jwt_handler cookies; }
     location /any { satisfy any; deny all; jwt_required; try_files /inside =404; }
     location /echo { jwt_required; proxy_pass %%BACKEND%%; }
 EOF_CONFIG
@@ -49,13 +69,21 @@ my $posted = $t->post('/echo', [Authorization => "Bearer $good"], 'a body' x 100
 is($posted->{json}{body}, 'a body' x 1000, 'a body that came meanwhile reaches the application whole');
 
 SKIP: {
-    skip 'this nginx tells nothing of its threads', 4 unless $has_debug;
+    skip 'this nginx tells nothing of its threads', 11 unless $has_debug;
     # Not of a file, which `aio threads` reads by a task of its own.
     my $before = tasks($t);
     is($t->get_with('/echo', nested(claims()))->{status}, 200, 'a token under RSA that was not seen before');
     is(tasks($t), $before + 1, 'is decrypted by a thread');
     is($t->get_with('/echo', nested(claims(), $oct, 'A256KW'))->{status}, 200, 'a token under a secret');
     is(tasks($t), $before + 1, 'is decrypted on the spot');
+    is($t->get('/decode?token=' . nested(claims()))->{body}, 'alice', 'jwt.decode_token');
+    is(tasks($t), $before + 2, 'is decrypted by a thread');
+    like($t->get("/decode?token=$broken")->{body}, qr/Decryption failed/, 'jwt.decode_token of what cannot be');
+    is(tasks($t), $before + 3, 'too');
+    is($t->get('/coroutine?token=' . nested(claims(jti => 'j')))->{body}, 'j', "jwt.get_jti in an author's coroutine");
+    my $set = $t->get('/cookies');
+    is($set->cookies->{access_token_cookie}{value}, $set->{body}, 'jwt.set_access_cookies of a nested token');
+    is(tasks($t), $before + 4, 'waits for a thread, where jwt.get_jti could not');
 }
 
 # Many at once, on few connections.

@@ -240,7 +240,7 @@ void append_encryption(std::string& out, const jwe::EncryptedToken& token) {
         return Exit::refused;
     }
     if (decrypted->is_nested()) {
-        out += "Content\n  a token (cty is JWT):\n";
+        out += "Content\n  a token (cty says so):\n";
         return inspect_text(out, decrypted->plaintext(), time);
     }
     json::Document payload;

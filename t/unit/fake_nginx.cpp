@@ -75,23 +75,49 @@ void FakeRequest::set(ngx_str_t ngx_http_request_t::*field, std::string text) {
 
 namespace ngx {
 
-ServiceResult issue_token(ngx_http_request_t* r, std::string_view request) noexcept {
-    FakeRequest::of(r).done.push_back("issue " + std::string(request));
-    if (FakeRequest::of(r).while_asked) {
-        FakeRequest::of(r).while_asked();
-    }
-    return good(FakeRequest::of(r), "a.b.c");
+class LateResult {
+public:
+    FakeRequest* request;
+};
+
+void LateResultEnd::operator()(LateResult* late) const noexcept {
+    delete late;
 }
 
-ServiceResult decode_token(ngx_http_request_t* r, std::string_view token, std::optional<std::string_view> key,
-                           std::optional<std::string_view> csrf, bool allow_expired) noexcept {
-    FakeRequest& request = FakeRequest::of(r);
-    request.done.push_back("decode " + std::string(token) + " " + shown(key) + " " + shown(csrf) +
-                           (allow_expired ? " allow_expired" : ""));
-    if (token == "bad") {
-        return {false, request.keep("Signature verification failed")};
+bool result_is_there(const LateResult& late) noexcept {
+    return late.request->fetch_ended;
+}
+
+ServiceResult take_result(ngx_http_request_t* r, LateResult& late) noexcept {
+    static_cast<void>(r);
+    const std::string& why = late.request->issue_failure;
+    return why.empty() ? good(*late.request, "a.b.c") : ServiceResult{false, str(why)};
+}
+
+ServiceStart issue_token(ngx_http_request_t* r, std::string_view request, bool may_be_late) noexcept {
+    FakeRequest& fake = FakeRequest::of(r);
+    fake.done.push_back("issue " + std::string(request));
+    if (fake.while_asked) {
+        fake.while_asked();
     }
-    return good(request, request.decoded);
+    LateResult result{&fake};
+    if (!fake.signs_late || !may_be_late) {
+        return {nullptr, take_result(r, result)};
+    }
+    fake.fetch_ended = false;
+    return {new LateResult{&fake}, {}};
+}
+
+ServiceStart decode_token(ngx_http_request_t* r, std::string_view token, const Decoding& how,
+                          bool may_be_late) noexcept {
+    static_cast<void>(may_be_late);
+    FakeRequest& request = FakeRequest::of(r);
+    request.done.push_back("decode " + std::string(token) + " " + shown(how.key) + " " + shown(how.csrf) +
+                           (how.allow_expired ? " allow_expired" : ""));
+    if (token == "bad") {
+        return {nullptr, {false, request.keep("Signature verification failed")}};
+    }
+    return {nullptr, good(request, request.decoded)};
 }
 
 ServiceResult read_unverified_token(ngx_http_request_t* r, std::string_view token) noexcept {
@@ -119,12 +145,13 @@ ServiceResult current_location(ngx_http_request_t* r) noexcept {
     return good(FakeRequest::of(r), FakeRequest::of(r).location);
 }
 
-ServiceResult set_cookies(ngx_http_request_t* r, CookieKind kind, std::string_view token, std::optional<double> max_age,
-                          std::optional<std::string_view> domain) noexcept {
-    FakeRequest::of(r).done.push_back((kind == CookieKind::access ? "set access " : "set refresh ") +
-                                      std::string(token) + " " + (max_age ? std::to_string(*max_age) : "-") + " " +
-                                      shown(domain));
-    return good(FakeRequest::of(r), "");
+ServiceStart set_cookies(ngx_http_request_t* r, CookieKind kind, std::string_view token, const CookieOptions& options,
+                         bool may_be_late) noexcept {
+    static_cast<void>(may_be_late);
+    FakeRequest::of(r).done.push_back(
+        (kind == CookieKind::access ? "set access " : "set refresh ") + std::string(token) + " " +
+        (options.max_age ? std::to_string(*options.max_age) : "-") + " " + shown(options.domain));
+    return {nullptr, good(FakeRequest::of(r), "")};
 }
 
 ServiceResult unset_cookies(ngx_http_request_t* r, CookieKind kind, std::optional<std::string_view> domain) noexcept {

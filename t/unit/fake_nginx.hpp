@@ -33,7 +33,9 @@ public:
     std::string decoded = R"({"header":{"alg":"HS256"},"payload":{"jti":"j","csrf":"c"}})";
     std::string fetched = "fetched";  // the body that jwt.fetch gets
     std::string write_failure;        // of jwt.revoke and jwt.is_revoked
-    bool fetch_ended = true;          // and the write to the revocation store
+    std::string issue_failure;        // of issue_token
+    bool signs_late = false;          // issue_token, where it may
+    bool fetch_ended = true;          // and the write to the revocation store, and the late result
     std::vector<std::string> log;
     std::vector<std::string> done;      // what services were asked for
     std::function<void()> while_asked;  // runs within issue_token

@@ -353,10 +353,12 @@ TEST(Jwe, SaysWhoCanHaveMadeIt) {
         const auto management = static_cast<KeyManagement>(m);
         EXPECT_EQ(made(management, "").by_shared_secret(), management < KeyManagement::rsa_oaep) << name(management);
     }
-    for (const char* const cty : {R"("JWT")", R"("jwt")", R"("application/jwt")"}) {
+    for (const char* const cty :
+         {R"("JWT")", R"("jwt")", R"("application/jwt")", R"("at+jwt")", R"("application/AT+JWT")"}) {
         EXPECT_TRUE(made(KeyManagement::dir, std::string(",\"cty\":") + cty).is_nested()) << cty;
     }
-    for (const char* const cty : {R"("")", R"("JW")", R"("JWTs")", R"("text/jwt")", "1", R"(["JWT"])"}) {
+    for (const char* const cty : {R"("")", R"("JW")", R"("JWTs")", R"("text/jwt")", R"("+jwt")", R"("text/at+jwt")",
+                                  R"("at+jwts")", "1", R"(["JWT"])"}) {
         EXPECT_FALSE(made(KeyManagement::dir, std::string(",\"cty\":") + cty).is_nested()) << cty;
     }
     EXPECT_FALSE(made(KeyManagement::dir, ",\"typ\":\"JWT\"").is_nested());

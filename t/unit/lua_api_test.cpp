@@ -159,6 +159,36 @@ TEST_F(LuaApiTest, Requests) {
     EXPECT_THAT(last_log(), HasSubstr("a request has no \"heders\": it has method, uri,"));
 }
 
+TEST_F(LuaApiTest, TokensMayBeLate) {
+    request_.signs_late = true;
+    const auto answer_to = [this](const std::string& body) {
+        const auto file =
+            load("late" + std::to_string(++files_) + ".lua",
+                 "local jwt = require 'jwt'\nreturn { handlers = { test = function(request)\n" + body + "\nend } }");
+        auto answer = host_->handle(run_, request_.r(), file.value(), "test");
+        int waits = 0;
+        while (!answer && answer.error() == ngx::NoResult::waiting) {
+            EXPECT_EQ(host_->handle(run_, request_.r(), file.value(), "test").error(), ngx::NoResult::waiting);
+            request_.fetch_ended = true;
+            answer = host_->handle(run_, request_.r(), file.value(), "test");
+            ++waits;
+        }
+        return std::to_string(waits) + " " + (answer ? answer->body : "failed");
+    };
+    EXPECT_EQ(answer_to("return jwt.create_access_token('a')"), "1 a.b.c");
+    EXPECT_EQ(answer_to("return jwt.create_access_token('a') .. jwt.create_refresh_token('a')"), "2 a.b.ca.b.c");
+    EXPECT_EQ(answer_to("local ok, token = pcall(jwt.create_access_token, 'a') return token"), "1 a.b.c");
+    EXPECT_EQ(answer_to("return coroutine.wrap(function() return jwt.create_access_token('a') end)()"), "0 a.b.c");
+    EXPECT_EQ(
+        answer_to(
+            "local t table.sort({ 1, 2 }, function() t = jwt.create_access_token('a') return false end) return t"),
+        "0 a.b.c");
+    request_.issue_failure = "signing failed";
+    EXPECT_EQ(answer_to("return jwt.create_access_token('a')"), "1 failed");
+    EXPECT_THAT(last_log(), HasSubstr("late6.lua:3: signing failed"));
+    EXPECT_EQ(answer_to("local ok, why = pcall(jwt.create_access_token, 'a') return tostring(ok)"), "1 false");
+}
+
 TEST_F(LuaApiTest, OneCallAtATime) {
     const auto inner = load("inner.lua", "return { handlers = { test = function() return 'inner' end } }");
     ASSERT_TRUE(inner) << inner.error();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base64url.hpp"
@@ -98,6 +99,35 @@ TEST(Signature, RoundTripsUnderEveryAlgorithm) {
         if (half != nullptr) {
             EXPECT_TRUE(signature_matches(*half, algorithm, "input", signature));
             EXPECT_THROW((void)sign(*half, algorithm, "input"), std::runtime_error);
+        }
+    }
+}
+
+TEST(Signature, IsMadeByThreadsUnderOneRsaKey) {
+    const auto key = key_of_jwk(rfc7515_a2_key);
+    ASSERT_TRUE(key) << key.error().message;
+    constexpr int signers = 3;
+    constexpr int signatures = 20;
+    for (const Algorithm algorithm : {Algorithm::rs256, Algorithm::ps512}) {
+        std::vector<std::string> made(signers * signatures);
+        std::vector<std::thread> threads;
+        for (int i = 0; i < signers; ++i) {
+            threads.emplace_back([&, i] {
+                for (int n = 0; n < signatures; ++n) {
+                    const auto which = static_cast<std::size_t>(i * signatures + n);
+                    made[which] = sign(**key, algorithm, std::to_string(which));
+                }
+            });
+        }
+        const std::string own = sign(**key, algorithm, "own");
+        for (int n = 0; n < signatures; ++n) {  // as the event loop does meanwhile
+            EXPECT_TRUE(signature_matches(**key, algorithm, "own", own));
+        }
+        for (std::thread& thread : threads) {
+            thread.join();
+        }
+        for (std::size_t i = 0; i < made.size(); ++i) {
+            EXPECT_TRUE(signature_matches(**key, algorithm, std::to_string(i), made[i]));
         }
     }
 }
