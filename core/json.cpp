@@ -317,25 +317,30 @@ std::string Value::text() const {
     return out;
 }
 
-void Value::visit_members(MemberVisitor visit, void* context) const {
-    simdjson::internal::tape_ref place = ValueAccess::place(*this);
-    if (!is_object(place)) {
-        return;
-    }
-    const std::size_t end = place.matching_brace_index() - 1;
-    for (++place.json_index; place.json_index < end; place.json_index = place.after_element()) {
-        const std::string_view name = place.get_string_view();
+Items::Items(Value container) noexcept {
+    using simdjson::internal::tape_type;
+    simdjson::internal::tape_ref place = ValueAccess::place(container);
+    of_object_ = is_object(place);
+    if (of_object_ || (place.doc != nullptr && place.tape_ref_type() == tape_type::START_ARRAY)) {
+        end_ = place.matching_brace_index() - 1;
         ++place.json_index;
-        visit(context, name, ValueAccess::value_at(place));
+        place_ = ValueAccess::value_at(place);
     }
 }
 
-void Value::visit_elements(ElementVisitor visit, void* context) const {
-    if (const std::optional<dom::array> array = get<dom::array>(*this)) {
-        for (const dom::element element : *array) {
-            visit(context, ValueAccess::value(element));
-        }
+bool Items::next() noexcept {
+    simdjson::internal::tape_ref place = ValueAccess::place(place_);
+    if (place.json_index >= end_) {
+        return false;
     }
+    if (of_object_) {
+        name_ = place.get_string_view();
+        ++place.json_index;
+    }
+    value_ = ValueAccess::value_at(place);
+    place.json_index = place.after_element();
+    place_ = ValueAccess::value_at(place);
+    return true;
 }
 
 struct Document::Storage {

@@ -109,6 +109,17 @@ void open_library(lua_State* lua, lua_CFunction open, const char* name) {
     lua_call(lua, 1, 0);
 }
 
+/// The one function of the library `debug` that the module needs, out of authors' reach.
+void keep_getinfo(lua_State* lua) {
+    open_library(lua, luaopen_debug, LUA_DBLIBNAME);
+    lua_getglobal(lua, LUA_DBLIBNAME);
+    lua_getfield(lua, -1, "getinfo");
+    lua_rawseti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::getinfo));
+    lua_pop(lua, 1);
+    lua_pushnil(lua);
+    lua_setglobal(lua, LUA_DBLIBNAME);
+}
+
 void restrict_libraries(lua_State* lua) {
     lua_getglobal(lua, "string");
     remove_field(lua, "dump");
@@ -182,6 +193,7 @@ void open_libraries(lua_State* lua) {
     open_library(lua, luaopen_math, LUA_MATHLIBNAME);
     open_library(lua, luaopen_bit, LUA_BITLIBNAME);
     open_library(lua, luaopen_os, LUA_OSLIBNAME);
+    keep_getinfo(lua);
     seed_random(lua);
     restrict_libraries(lua);
 }
