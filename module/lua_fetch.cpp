@@ -51,7 +51,7 @@ int push_response(lua_State* lua, const FetchedResponse& response) {
 }
 
 bool may_wait(lua_State* lua) noexcept {
-    return lua == LuaState::of(lua).call->thread && lua_isyieldable(lua) != 0;
+    return lua == LuaState::of(lua).call->thread.lua && lua_isyieldable(lua) != 0;
 }
 
 LuaCall& call_that_waits(lua_State* lua, const char* function) {
