@@ -6,14 +6,6 @@
 
 namespace ngx {
 
-namespace {
-
-const jwt::KeySet* decryption_keys(const LocationConfig& config) noexcept {
-    return config.decryption_keys == nullptr ? nullptr : config.decryption_keys->keys.get();
-}
-
-}  // namespace
-
 tl::expected<jwt::UnverifiedToken, jwt::Refusal> parse_token(std::string_view text) {
     Worker& own = worker();
     if (own.cache != nullptr) {
@@ -24,10 +16,10 @@ tl::expected<jwt::UnverifiedToken, jwt::Refusal> parse_token(std::string_view te
     return own.verifier.parse(text);
 }
 
-std::optional<jwt::UnverifiedToken> known_nested_token(const LocationConfig& config, std::string_view text) noexcept {
+std::optional<jwt::UnverifiedToken> known_nested_token(const LocationConfig& config, std::string_view text) {
     jwt::TokenCache* cache = worker().cache.get();
-    const jwt::KeySet* keys = decryption_keys(config);
-    return cache == nullptr || keys == nullptr ? std::nullopt : cache->parsed(text, keys);
+    const auto keys = decryption_keys(config);
+    return cache == nullptr || keys == nullptr ? std::nullopt : cache->parsed(text, keys.get());
 }
 
 tl::expected<jwt::AuthenticToken, jwt::Refusal> authenticate_token(const LocationConfig& config,
@@ -45,7 +37,7 @@ tl::expected<jwt::AuthenticToken, jwt::Refusal> authenticate_token(const Locatio
     auto authentic = jwt::Verifier::authenticate(std::move(token), keys, allowed);
     if (authentic) {
         const std::uint64_t evicted = cache->counts().evictions;
-        cache->insert(*authentic, keys, decryption_keys(config));
+        cache->insert(*authentic, keys, decryption_keys(config).get());
         count(Counter::cache_evictions, cache->counts().evictions - evicted);
     }
     return authentic;

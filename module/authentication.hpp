@@ -21,7 +21,7 @@ namespace ngx {
 
 /// The token in an encrypted one, where it was seen before and the location's keys decrypted it.
 [[nodiscard]] std::optional<jwt::UnverifiedToken> known_nested_token(const LocationConfig& config,
-                                                                     std::string_view text) noexcept;
+                                                                     std::string_view text);
 
 /// Verifier::authenticate, of a token that came as it is or nested.
 [[nodiscard]] tl::expected<jwt::AuthenticToken, jwt::Refusal> authenticate_token(const LocationConfig& config,

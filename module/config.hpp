@@ -64,7 +64,7 @@ inline constexpr std::size_t no_file = static_cast<std::size_t>(-1);
 
 /// The key directives of one level, as read. Inherited as a whole.
 struct KeySources {
-    enum class Kind : std::uint8_t { secret, public_key, private_key, request, issuer };
+    enum class Kind : std::uint8_t { secret, public_key, private_key, request, issuer, decryption_key, encryption_key };
     struct Source {
         Kind kind;
         std::string name;    // of the directive, with its file: `jwt_public_key "rsa.pem"`; of Kind::issuer its own

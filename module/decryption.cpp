@@ -37,8 +37,8 @@ tl::expected<EncryptedToken, jwt::Refusal> parse_encrypted(const LocationConfig&
     return jwt::jwe::parse(text, worker().parser)
         .and_then([&config](EncryptedToken&& token) -> tl::expected<EncryptedToken, jwt::Refusal> {
             // Before a thread is asked: what no key serves costs no more than parsing.
-            const bool served =
-                config.decryption_keys != nullptr && config.decryption_keys->keys->decrypts().has(token.management());
+            const auto keys = decryption_keys(config);
+            const bool served = keys != nullptr && keys->decrypts().has(token.management());
             if (!served) {
                 return tl::make_unexpected(jwt::refusal(Error::algorithm_not_allowed));
             }
@@ -76,9 +76,7 @@ bool decrypt_in_thread(ngx_http_request_t* r, EncryptedToken& token, const Locat
     // Taken out of here only by the thread: a pool that takes no work leaves it where it is.
     auto shared = std::make_shared<EncryptedToken>(std::move(token));
     auto task = Task::post(
-        [shared, keys = std::shared_ptr<const jwt::KeySet>(config.decryption_keys->keys)]() noexcept {
-            return decrypt_safely(std::move(*shared), *keys);
-        },
+        [shared, keys = decryption_keys(config)]() noexcept { return decrypt_safely(std::move(*shared), *keys); },
         [r, waiting = started.get()](std::optional<Decryption::Result>&& result) noexcept {
             waiting->result.emplace(std::move(result));
             wake(r);
@@ -94,14 +92,17 @@ bool decrypt_in_thread(ngx_http_request_t* r, EncryptedToken& token, const Locat
 
 }  // namespace
 
+std::shared_ptr<const jwt::KeySet> decryption_keys(const LocationConfig& config) {
+    return config.decryption_keys == nullptr ? nullptr : worker().live_keys.decrypting(*config.decryption_keys);
+}
+
 Opened open_token(const LocationConfig& config, TokenForms forms, std::string_view text) {
     if (!to_decrypt(forms, text)) {
         return bare(forms, text);
     }
     return parse_encrypted(config, text)
-        .and_then([&config](EncryptedToken&& token) {
-            return jwt::jwe::decrypt(std::move(token), *config.decryption_keys->keys);
-        })
+        .and_then(
+            [&config](EncryptedToken&& token) { return jwt::jwe::decrypt(std::move(token), *decryption_keys(config)); })
         .and_then([forms](const jwt::jwe::DecryptedToken& token) { return content_of(forms, token); });
 }
 
@@ -122,7 +123,7 @@ std::optional<Opened> open_token(ngx_http_request_t* r, const LocationConfig& co
             return tl::make_unexpected(std::move(token.error()));
         }
         if (!decrypt_in_thread(r, *token, config, decryption)) {
-            return jwt::jwe::decrypt(std::move(*token), *config.decryption_keys->keys).and_then(content);
+            return jwt::jwe::decrypt(std::move(*token), *decryption_keys(config)).and_then(content);
         }
     }
     if (!decryption->result) {
@@ -139,8 +140,8 @@ tl::expected<std::string, std::string> nested_token(const LocationConfig& config
         return std::move(token);
     }
     const Encryption& how = *config.encryption;
-    std::string nested =
-        jwt::jwe::encrypt(token, *how.key, how.management, how.encryption, R"(,"typ":"JWT","cty":"JWT")");
+    const auto key = worker().live_keys.encrypter(how);
+    std::string nested = jwt::jwe::encrypt(token, *key, how.management, how.encryption, R"(,"typ":"JWT","cty":"JWT")");
     if (nested.size() > jwt::max_token_size) {
         return tl::make_unexpected(
             std::string("the token would be longer than 16384 bytes once encrypted; give it fewer or shorter claims"));

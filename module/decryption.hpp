@@ -28,9 +28,11 @@ enum class TokenForm : std::uint8_t {
 using TokenForms = jwt::EnumSet<TokenForm>;
 inline constexpr TokenForms all_forms = {TokenForm::bare, TokenForm::nested, TokenForm::encrypted};
 
-/// The keys of `jwt_decryption_key` of one level, inherited as a whole. Shared with threads that decrypt.
+/// The keys of `jwt_decryption_key` of one level, inherited as a whole. Requests ask LiveKeys for them.
 struct DecryptionKeys {
-    std::shared_ptr<jwt::KeySet> keys = std::make_shared<jwt::KeySet>();
+    KeySources sources;
+    std::shared_ptr<const jwt::KeySet> keys;  // that decrypt
+    std::size_t recipe = no_file;             // among KeyFiles::recipes
     Origin origin;
 };
 
@@ -42,7 +44,9 @@ struct AcceptedForms {
 
 /// `jwt_encrypt`: how issued tokens are nested.
 struct Encryption {
+    KeySources sources;
     std::shared_ptr<const jwt::Key> key;
+    std::size_t recipe = no_file;  // among KeyFiles::recipes
     jwt::KeyManagement management{};
     jwt::ContentEncryption encryption{};
     Origin origin;
@@ -51,6 +55,9 @@ struct Encryption {
 
 /// A signed token whose signature nobody has checked, or claims that a shared secret vouches for.
 using OpenedToken = std::variant<jwt::UnverifiedToken, jwt::AuthenticToken>;
+
+/// The keys that decrypt the location's tokens now; null where it names none.
+[[nodiscard]] std::shared_ptr<const jwt::KeySet> decryption_keys(const LocationConfig& config);
 
 /// Takes a token apart that is of one of these forms, and decrypts it where it is encrypted, with the keys of the
 /// location.

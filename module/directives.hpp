@@ -43,7 +43,7 @@ namespace ngx {
 [[nodiscard]] KeySources& key_sources(ngx_conf_t* cf, LocationConfig& config);
 
 /// Reads the line of a key file, or of a provider's location, into these.
-[[nodiscard]] char* read_key_file(ngx_conf_t* cf, KeySources& keys, bool is_private);
+[[nodiscard]] char* read_key_file(ngx_conf_t* cf, KeySources& keys, KeySources::Kind kind, std::string_view file);
 [[nodiscard]] char* read_key_request(ngx_conf_t* cf, KeySources& keys);
 
 /// Adds the keys of a secret or file that `allowed` can use; an error sentence where it has none.

@@ -1,39 +1,13 @@
 #include "decryption.hpp"
 #include "directives.hpp"
-#include "file.hpp"
 #include "guard.hpp"
+#include "key_files.hpp"
 
 // jwt_accept, jwt_decryption_key, jwt_encrypt.
 
 namespace ngx {
 
 namespace {
-
-constexpr std::size_t max_key_file = 1024 * 1024;
-
-struct KeyFile {
-    jwt::KeySet keys;
-    std::string called;  // the directive with its file, for messages
-};
-
-/// The keys of a file; an error sentence.
-tl::expected<KeyFile, std::string> read_keys(ngx_conf_t* cf, ngx_command_t* cmd, std::string_view word) {
-    const std::string path = full_path(cf, word);
-    std::string called = directive(cmd) + " " + quoted(path);
-    const auto text = file_contents(path, max_key_file);
-    if (!text) {
-        return tl::make_unexpected(called + " " + text.error());
-    }
-    std::vector<std::string> complaints;
-    auto keys = jwt::KeySet::from_text(*text, &complaints);
-    if (!keys) {
-        return tl::make_unexpected(called + " " + keys.error().message);
-    }
-    for (const std::string& complaint : complaints) {
-        log(cf->log, NGX_LOG_WARN, called + ": ", complaint);
-    }
-    return KeyFile{std::move(*keys), std::move(called)};
-}
 
 std::optional<TokenForm> form_named(std::string_view word) noexcept {
     return word == "signed"      ? std::optional(TokenForm::bare)
@@ -74,30 +48,23 @@ char* set_accept(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     return NGX_CONF_OK;
 }
 
-char* set_decryption_key(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
+char* set_decryption_key(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     LocationConfig& config = location_config(conf);
-    const auto file = read_keys(cf, cmd, view(words(cf)[1]));
-    if (!file) {
-        return config_error(cf, file.error());
-    }
-    if (file->keys.decrypts().empty()) {
-        const jwt::Key& first = *file->keys.keys().front();
-        return config_error(cf, file->called + " holds no key that decrypts (" + first.description() +
-                                    "): name a private key or a secret whose use, alg and key_ops allow it");
-    }
     if (config.decryption_keys == nullptr) {
         config.decryption_keys = make_in_pool<DecryptionKeys>(cf->pool);
         config.decryption_keys->origin = Origin::here(cf);
+        config.decryption_keys->recipe = note_recipe(cf, {&config.decryption_keys->sources, {}, false, std::nullopt});
     }
-    for (const auto& key : file->keys.keys()) {
-        if (!key->decrypts().empty()) {
-            config.decryption_keys->keys->add(key);
-        }
+    DecryptionKeys& own = *config.decryption_keys;
+    char* const read = read_key_file(cf, own.sources, KeySources::Kind::decryption_key, view(words(cf)[1]));
+    if (read == NGX_CONF_OK) {
+        auto made = make_keys(key_files(cf).recipes[own.recipe], own.sources);
+        own.keys = std::make_shared<const jwt::KeySet>(std::move(made.value().decrypting));
     }
-    return NGX_CONF_OK;
+    return read;
 }
 
-char* set_encrypt(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
+char* set_encrypt(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     LocationConfig& config = location_config(conf);
     if (config.encryption != nullptr) {
         return is_duplicate();
@@ -125,21 +92,18 @@ char* set_encrypt(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
         return config_error(cf, "unknown content encryption " + quoted(view(given[1])) + ": write one of " +
                                     all_names<jwt::ContentEncryption>(jwt::content_encryption_count));
     }
-    const auto file = read_keys(cf, cmd, view(given[2]));
-    if (!file) {
-        return config_error(cf, file.error());
-    }
-    how->key = file->keys.encrypter(*management, *encryption);
     how->management = *management;
     how->encryption = *encryption;
-    if (how->key == nullptr) {
-        const jwt::Key& first = *file->keys.keys().front();
-        const std::string served = names(first.encrypts());
-        return config_error(cf, file->called + " is a " + first.description() + ", which does not encrypt with " +
-                                    std::string(name(*management)) + " and " + std::string(name(*encryption)) +
-                                    (served.empty() ? ": name a key for encryption"
-                                                    : ": it serves " + served + names(first.direct_encryptions())));
+    if (char* const read = read_key_file(cf, how->sources, KeySources::Kind::encryption_key, view(given[2]));
+        read != NGX_CONF_OK) {
+        return read;
     }
+    how->recipe = note_recipe(cf, {&how->sources, {}, false, std::nullopt, false, std::pair(*management, *encryption)});
+    auto made = make_keys(key_files(cf).recipes[how->recipe], how->sources);
+    if (!made) {
+        return config_error(cf, made.error());
+    }
+    how->key = std::move(made->encrypter);
     config.encryption = how;
     return NGX_CONF_OK;
 }

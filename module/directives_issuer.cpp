@@ -66,7 +66,7 @@ char* read_line(ngx_conf_t* cf, IssuerBlock& block) {
         return read_key_request(cf, block.keys);
     }
     if (name == "public_key" && words(cf).size() == 2) {
-        return read_key_file(cf, block.keys, false);
+        return read_key_file(cf, block.keys, KeySources::Kind::public_key, view(words(cf)[1]));
     }
     return config_error(cf, "unknown line " + quoted(name) +
                                 " of jwt_issuer: write issuer IDENTIFIER …, key_request URI, public_key FILE, "

@@ -119,12 +119,13 @@ char* set_secret_key(ngx_conf_t* cf, ngx_command_t*, void* conf) {
 }
 
 char* set_key_file(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
-    return read_key_file(cf, key_sources(cf, location_config(conf)), directive(cmd) == "jwt_private_key");
+    const bool is_private = directive(cmd) == "jwt_private_key";
+    return read_key_file(cf, key_sources(cf, location_config(conf)),
+                         is_private ? KeySources::Kind::private_key : KeySources::Kind::public_key, view(words(cf)[1]));
 }
 
-char* read_key_file(ngx_conf_t* cf, KeySources& keys, bool is_private) {
-    const auto kind = is_private ? KeySources::Kind::private_key : KeySources::Kind::public_key;
-    const std::string path = full_path(cf, view(words(cf)[1]));
+char* read_key_file(ngx_conf_t* cf, KeySources& keys, KeySources::Kind kind, std::string_view file) {
+    const std::string path = full_path(cf, file);
     const std::string called = std::string(view(words(cf)[0])) + " " + quoted(path);
     KeyFiles& files = key_files(cf);
     if (const auto known = files.index.find({kind, path}); known != files.index.end()) {

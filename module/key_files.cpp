@@ -44,7 +44,35 @@ std::string misplaced(KeySources::Kind kind, const jwt::KeySet& set) {
         return "holds no key that verifies (" + keys.front()->description() +
                "): a private key that decrypts goes to jwt_decryption_key";
     }
+    if (kind == KeySources::Kind::decryption_key && set.decrypts().empty()) {
+        return "holds no key that decrypts (" + keys.front()->description() +
+               "): name a private key or a secret whose use, alg and key_ops allow it";
+    }
     return {};
+}
+
+/// The key that encrypts, of the one source that there is.
+tl::expected<std::shared_ptr<const jwt::Key>, std::string> find_encrypter(const KeySources::Source& source,
+                                                                          jwt::KeyManagement management,
+                                                                          jwt::ContentEncryption encryption) {
+    if (auto key = source.keys.encrypter(management, encryption)) {
+        return key;
+    }
+    const jwt::Key& first = *source.keys.keys().front();
+    const std::string served = names(first.encrypts());
+    return tl::make_unexpected(
+        source.name + " is a " + first.description() + ", which does not encrypt with " +
+        std::string(name(management)) + " and " + std::string(name(encryption)) +
+        (served.empty() ? ": name a key for encryption" : ": it serves " + served + names(first.direct_encryptions())));
+}
+
+/// Those of a file that decrypt.
+void add_decrypting_keys(const KeySources::Source& source, jwt::KeySet& into) {
+    for (const auto& key : source.keys.keys()) {
+        if (!key->decrypts().empty()) {
+            into.add(key);
+        }
+    }
 }
 
 }  // namespace
@@ -97,18 +125,23 @@ void note_recipe(ngx_conf_t* cf, const KeyRecipe& recipe, Keys& keys) {
     if (std::none_of(sources.begin(), sources.end(), [](const auto& source) { return source.file != no_file; })) {
         return;
     }
+    keys.recipe = note_recipe(cf, recipe);
+}
+
+std::size_t note_recipe(ngx_conf_t* cf, const KeyRecipe& recipe) {
     auto& recipes = key_files(cf).recipes;
     if (recipes.empty() || recipes.back() != recipe) {
         recipes.push_back(recipe);
     }
-    keys.recipe = recipes.size() - 1;
+    return recipes.size() - 1;
 }
 
 tl::expected<MadeKeys, std::string> make_keys(const KeyRecipe& recipe, const KeySources& sources) {
     MadeKeys made;
     const bool public_given = has_kind(sources, KeySources::Kind::public_key);
     for (const auto& source : sources.sources) {
-        const bool is_static = source.kind != KeySources::Kind::request && source.kind != KeySources::Kind::issuer;
+        const bool is_static = source.kind == KeySources::Kind::secret || source.kind == KeySources::Kind::public_key ||
+                               source.kind == KeySources::Kind::private_key;
         const bool is_spare = source.kind == KeySources::Kind::private_key && public_given;
         if (!recipe.verifies || !is_static || is_spare) {
             continue;
@@ -127,6 +160,21 @@ tl::expected<MadeKeys, std::string> make_keys(const KeyRecipe& recipe, const Key
                                        std::string(jwt::name(*recipe.signs)));
         }
         made.signer = std::move(*signer);
+    }
+    for (const auto& source : sources.sources) {
+        if (source.kind == KeySources::Kind::decryption_key) {
+            add_decrypting_keys(source, made.decrypting);
+        }
+    }
+    if (recipe.decrypts_by_secret && (made.decrypting.decrypts() & jwt::symmetric_managements).empty()) {
+        return tl::make_unexpected(std::string("no secret is left to decrypt with, which jwt_accept encrypted needs"));
+    }
+    if (recipe.encrypts) {
+        auto encrypter = find_encrypter(sources.sources.front(), recipe.encrypts->first, recipe.encrypts->second);
+        if (!encrypter) {
+            return tl::make_unexpected(std::move(encrypter.error()));
+        }
+        made.encrypter = std::move(*encrypter);
     }
     return made;
 }

@@ -61,6 +61,8 @@ struct KeyRecipe {
     jwt::AlgorithmSet allowed;
     bool verifies;                        // a hook may choose the keys instead
     std::optional<jwt::Algorithm> signs;  // nothing where nothing signs
+    bool decrypts_by_secret = false;      // a secret must be among keys that decrypt
+    std::optional<std::pair<jwt::KeyManagement, jwt::ContentEncryption>> encrypts{};
 
     bool operator==(const KeyRecipe&) const = default;
 };
@@ -79,12 +81,16 @@ struct KeyFiles {
 
 /// Notes what keys are made of, where some of it is in files; for merging.
 void note_recipe(ngx_conf_t* cf, const KeyRecipe& recipe, Keys& keys);
+/// The same of keys that decrypt, or of one that encrypts: the recipe's place among KeyFiles::recipes.
+[[nodiscard]] std::size_t note_recipe(ngx_conf_t* cf, const KeyRecipe& recipe);
 
-/// The keys by which a recipe verifies and signs, from these sources in place of its own; an error sentence where one
-/// of them is of no use.
+/// The keys by which a recipe verifies, signs, decrypts and encrypts, from these sources in place of its own; an error
+/// sentence where one of them is of no use.
 struct MadeKeys {
     jwt::KeySet verifying;
     std::shared_ptr<const jwt::Key> signer;
+    jwt::KeySet decrypting;
+    std::shared_ptr<const jwt::Key> encrypter;
 };
 [[nodiscard]] tl::expected<MadeKeys, std::string> make_keys(const KeyRecipe& recipe, const KeySources& sources);
 

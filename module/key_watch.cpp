@@ -159,7 +159,8 @@ std::string KeyWatch::try_to_take(std::size_t file) {
             states_[file].contents = std::move(before);
             return keys.error();
         }
-        made.push_back({std::make_shared<const jwt::KeySet>(std::move(keys->verifying)), std::move(keys->signer)});
+        made.push_back({std::make_shared<const jwt::KeySet>(std::move(keys->verifying)), std::move(keys->signer),
+                        std::make_shared<const jwt::KeySet>(std::move(keys->decrypting)), std::move(keys->encrypter)});
     }
     for (std::size_t i = 0; i < made.size(); ++i) {
         made_[users_[file][i]] = std::move(made[i]);

@@ -29,6 +29,12 @@ public:
     [[nodiscard]] const std::shared_ptr<const jwt::Key>& signer(std::size_t recipe) const noexcept {
         return made_[recipe].signer;
     }
+    [[nodiscard]] const std::shared_ptr<const jwt::KeySet>& decrypting(std::size_t recipe) const noexcept {
+        return made_[recipe].decrypting;
+    }
+    [[nodiscard]] const std::shared_ptr<const jwt::Key>& encrypter(std::size_t recipe) const noexcept {
+        return made_[recipe].encrypter;
+    }
     /// Counts files that were taken in.
     [[nodiscard]] std::size_t changes() const noexcept { return changes_; }
     /// Sources with what their files hold now.
@@ -44,6 +50,8 @@ private:
     struct Made {
         std::shared_ptr<const jwt::KeySet> verifying;
         std::shared_ptr<const jwt::Key> signer;
+        std::shared_ptr<const jwt::KeySet> decrypting;
+        std::shared_ptr<const jwt::Key> encrypter;
     };
 
     static void on_look(ngx_event_t* event) noexcept;

@@ -41,6 +41,16 @@ std::shared_ptr<const jwt::Key> LiveKeys::signer(const Keys& keys) const {
     return keys.signer;
 }
 
+std::shared_ptr<const jwt::KeySet> LiveKeys::decrypting(const DecryptionKeys& keys) const {
+    const auto& changed = watch_->decrypting(keys.recipe);
+    return changed != nullptr ? changed : keys.keys;
+}
+
+std::shared_ptr<const jwt::Key> LiveKeys::encrypter(const Encryption& how) const {
+    const auto& changed = watch_->encrypter(how.recipe);
+    return changed != nullptr ? changed : how.key;
+}
+
 std::shared_ptr<const jwt::KeySet> LiveKeys::current(const Keys& keys) {
     auto own = own_keys(keys);
     if (keys.requests.empty()) {

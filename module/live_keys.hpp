@@ -7,6 +7,7 @@
 
 #include "../core/token.hpp"
 #include "config.hpp"
+#include "decryption.hpp"
 #include "key_source.hpp"
 #include "key_watch.hpp"
 
@@ -24,6 +25,11 @@ public:
 
     /// The key that signs now; null where the location has none. For threads too.
     [[nodiscard]] std::shared_ptr<const jwt::Key> signer(const Keys& keys) const;
+
+    /// The keys to decrypt with now. Never null.
+    [[nodiscard]] std::shared_ptr<const jwt::KeySet> decrypting(const DecryptionKeys& keys) const;
+    /// The key to encrypt with now. Never null.
+    [[nodiscard]] std::shared_ptr<const jwt::Key> encrypter(const Encryption& how) const;
 
     /// The files of keys; null where there are none.
     [[nodiscard]] const KeyWatch* files() const noexcept { return watch_.get(); }

@@ -116,6 +116,8 @@ std::optional<std::string> add_source(ngx_conf_t* cf, const KeySources::Source& 
         case KeySources::Kind::secret:
         case KeySources::Kind::public_key:
         case KeySources::Kind::private_key:
+        case KeySources::Kind::decryption_key:
+        case KeySources::Kind::encryption_key:
             break;
     }
     return add_verifying_keys(source, *config.decode_algorithms, keys.verifying);

@@ -1,6 +1,7 @@
 #include "decryption.hpp"
 #include "directives.hpp"
 #include "guard.hpp"
+#include "key_files.hpp"
 #include "merge.hpp"
 
 namespace ngx {
@@ -57,6 +58,9 @@ char* merge_encryption(ngx_conf_t* cf, LocationConfig& conf, const LocationConfi
     }
     if (const std::string_view problem = undecryptable(conf); !problem.empty()) {
         return config_error(cf, conf.accept->origin, problem);
+    }
+    if (conf.accept->forms.has(TokenForm::encrypted)) {
+        key_files(cf).recipes[conf.decryption_keys->recipe].decrypts_by_secret = true;
     }
     const auto* core =
         static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));

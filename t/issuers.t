@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use Crypt::JWT qw(encode_jwt);
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use JWTTest;
@@ -11,6 +12,7 @@ use JWTTest::Provider;
 my $secret = $JWTTest::Token::secret;
 my ($alpha, $beta, $gamma) = map { keypair('ES256') } 1 .. 3;
 my $rsa = keypair('RS256');
+my $shared = 'k' x 32;  # by which tokens are encrypted
 my $provider = JWTTest::Provider->new;
 my $url = $provider->url;
 my $json = JSON::PP->new->canonical;
@@ -46,7 +48,7 @@ my $blocks = <<"EOF_BLOCKS";
 EOF_BLOCKS
 
 my $t = JWTTest->new(workers => 2, http => $blocks,
-    files => { 'html/index.html' => 'x', 'gamma.jwks' => $json->encode({ keys => [jwk($gamma, '1')] }) },
+    files => { 'html/index.html' => 'x', 'oct.jwk' => $json->encode({ kty => 'oct', k => base64url($shared), use => 'enc' }), 'gamma.jwks' => $json->encode({ keys => [jwk($gamma, '1')] }) },
     config => <<"EOF_CONFIG");
     root %%DIR%%/html;
     location ~ ^/keys/(\\w+)\$ { internal; proxy_pass $url/\$1; }
@@ -54,6 +56,15 @@ my $t = JWTTest->new(workers => 2, http => $blocks,
     location /beta/ { alias %%DIR%%/html/; jwt_required; jwt_trust beta; }
     location /all/ { alias %%DIR%%/html/; jwt_required; jwt_trust alpha beta gamma; add_header X-User "\$jwt_identity of \$jwt_claim_iss"; }
     location /own/ { alias %%DIR%%/html/; jwt_required; jwt_trust alpha gamma; jwt_secret_key "$secret"; jwt_decode_audience own; }
+    location /sealed/ {
+        alias %%DIR%%/html/;
+        jwt_required;
+        jwt_trust alpha beta gamma;
+        jwt_accept nested encrypted;
+        jwt_decryption_key oct.jwk;
+        jwt_decode_audience own;
+        add_header X-User "\$jwt_identity of \$jwt_claim_iss";
+    }
     location /none/ { alias %%DIR%%/html/; jwt_required; }
 EOF_CONFIG
 
@@ -99,6 +110,30 @@ is status('all', signed($alpha, $is_alpha, exp => time - 30)), 200, 'the leeway 
 is said('all', signed($beta, $is_beta, exp => time - 30)), '401 Token has expired', 'is not that of beta';
 my $hmac = token(claims(iss => $is_alpha, aud => 'api'), key => $json->encode(jwk($alpha, '1')), alg => 'HS256');
 is said('all', $hmac), '422 The specified alg value is not allowed', 'a public key is no secret';
+
+# ---- encrypted for the location: its keys open, those of issuers verify
+
+sub sealed { my ($content, %header) = @_; return encode_jwt(payload => $content, alg => 'A256KW', enc => 'A256GCM', key => $shared, extra_headers => \%header) }
+sub nested { my ($token, %header) = @_; return sealed($token, cty => 'JWT', %header) }
+
+is get('sealed', nested(signed($alpha, $is_alpha)))->{headers}{'x-user'}, "alice of $is_alpha", 'nested: the first';
+is said('sealed', nested(signed($gamma, $is_gamma, aud => undef))), '422 Token is missing the "aud" claim',
+    'nested: what an issuer leaves open, its location says';
+is status('sealed', nested(signed($gamma, $is_gamma, aud => 'own'))), 200, 'nested: the third';
+is said('sealed', nested(signed($beta, $is_alpha))), $forged, 'nested: signed by another';
+is said('sealed', nested(signed($alpha, $is_alpha, aud => 'own'))), q(422 Audience doesn't match), 'nested: by the rules of its issuer';
+is status('sealed', nested(signed($alpha, $is_alpha, exp => time - 30))), 200, 'nested: with its leeway';
+is said('sealed', nested(signed($alpha, 'https://nobody.example'))), $wrong, 'nested: by nobody';
+is status('sealed', nested(signed($alpha, $is_alpha), iss => $is_alpha)), 200, 'nested: its outer header repeats who';
+isnt status('sealed', nested(signed($alpha, $is_alpha), iss => $is_beta)), 200, 'nested: and may not say another';
+
+# Who has the secret speaks for the location, and for none of the issuers.
+is status('sealed', sealed(claims(aud => 'own'))), 200, 'bare claims under the secret';
+is status('sealed', sealed(claims(aud => 'own', iss => 'https://own.example'))), 200, 'of an issuer that is nobody else';
+is said('sealed', sealed(claims(aud => 'api'))), q(422 Audience doesn't match), 'by the rules of the location';
+is said('sealed', sealed(claims(aud => $_->[1], iss => $_->[0]))), $wrong, "in the name of $_->[0]"
+    for [$is_alpha, 'api'], [$is_alpha, 'own'], ['https://old.alpha.example', 'api'], [$is_gamma, 'own'];
+is said('sealed', sealed(claims(aud => 'own', exp => time - 30))), '401 Token has expired', 'without the leeway of others';
 
 # ---- the keys of a location beside them
 

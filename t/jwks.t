@@ -27,6 +27,7 @@ my %files = (
 
 my $t = JWTTest->new(
     files => \%files,
+    http => 'jwt_issuer somebody { issuer https://somebody.example; public_key next.jwk; algorithms ES384; }',
     config => <<"EOF_CONFIG",
     location = /jwks { jwt_private_key %%DIR%%/es.jwk; jwt_public_key %%DIR%%/next.jwk; jwt_jwks; }
     location = /all {
@@ -40,6 +41,13 @@ my $t = JWTTest->new(
     }
     location = /issue {
         jwt_algorithm ES256; jwt_private_key %%DIR%%/es.jwk; jwt_lua_file %%DIR%%/issue.lua; jwt_handler issue;
+    }
+    location = /kept {
+        jwt_private_key %%DIR%%/es.jwk;
+        jwt_decryption_key %%DIR%%/rs.jwk;
+        jwt_key_request /inner;
+        jwt_trust somebody;
+        jwt_jwks;
     }
     location = /guarded { jwt_private_key %%DIR%%/es.jwk; jwt_algorithm ES256; jwt_required; jwt_jwks; }
     location = /inner { internal; jwt_private_key %%DIR%%/es.jwk; jwt_jwks; }
@@ -72,17 +80,19 @@ my $known = sub { my ($of) = @_; return { %{ $public{$of} }, use => 'sig' } };
 my $with_alg = sub { my ($of) = @_; return { %{ $known->($of) }, alg => $of } };
 sub by_kid { return { map { ($_->{kid} || '' => $_) } @{ $_[0]{keys} } } }
 my $set = by_kid(decode_json($answer->{body}));
-is_deeply($set, { es256 => $with_alg->('ES256'), es384 => $with_alg->('ES384') }, 'the signing key, and the next one');
+is_deeply($set, { es256 => $with_alg->('ES256'), es384 => $with_alg->('ES384') }, 'row 70: the signing key, and the next one before its first use');
+is_deeply(by_kid(decode_json($t->get('/kept')->{body})), { es256 => $with_alg->('ES256') },
+    'neither what decrypts, nor what a provider or an issuer publishes');
 my $all = $t->get('/all');
 my $keys = decode_json($all->{body})->{keys};
 is_deeply([sort map { "$_->{kty} " . ($_->{kid} || '-') } @$keys], ['EC es256', 'EC es384', 'OKP -', 'RSA rs256'],
-    'private and public keys of all files, each once, and no secret');
+    'row 70: private and public keys of all files and types, each once, and no secret');
 is($all->{headers}{'cache-control'}, 'public, max-age=3600', 'max_age=1h');
 my %allowed = map { $_ => 1 } qw(kty n e crv x y kid use alg);
-is_deeply([grep { !$allowed{$_} } map { keys %$_ } @$keys], [], 'no member but public ones');
+is_deeply([grep { !$allowed{$_} } map { keys %$_ } @$keys], [], 'row 70: no member but public ones');
 my @private = map { my $k = $_; map { $k->{$_} } grep { !$allowed{$_} } keys %$k } map { $_->{private_jwk} } values %pair;
 cmp_ok(scalar @private, '>=', 9, 'the private members are known');
-is_deeply([grep { index($all->{body}, $_) >= 0 } @private, base64url($JWTTest::Token::secret)], [], 'no private value, under any name');
+is_deeply([grep { index($all->{body}, $_) >= 0 } @private, base64url($JWTTest::Token::secret)], [], 'row 70: no private value, under any name');
 
 # ---- HTTP
 

@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use Crypt::JWT qw(decode_jwt encode_jwt);
 use FindBin;
 use Time::HiRes qw(sleep);
 use lib "$FindBin::Bin/lib";
@@ -15,6 +16,17 @@ my $json = JSON::PP->new->canonical;
 sub set { return $json->encode({ keys => [map { { %{ $_->[1]{public_jwk} }, kid => $_->[0] } } @_] }) }
 
 sub signed { my ($pair, %more) = @_; return token(claims(%more), key => $pair->{private}, alg => 'ES256') }
+
+# A key of decryption: of a pair, or a secret.
+sub encryption {
+    my ($of, $half) = @_;
+    return $json->encode({ use => 'enc', ref $of ? %{ $of->{ $half || 'private_jwk' } } : (kty => 'oct', k => base64url(substr $of x 8, 0, 32)) });
+}
+
+sub encrypted { my ($text, $payload, %header) = @_; return encode_jwt(payload => $payload, alg => 'A256KW', enc => 'A256GCM',
+    key => substr($text x 8, 0, 32), extra_headers => \%header) }
+sub nested { my ($text) = @_; return encrypted($text, signed($one), cty => 'JWT') }
+sub bare { my ($text) = @_; return encrypted($text, claims()) }
 
 my @secrets = map { "the secret number $_, long enough for HS256" } 1, 2;
 
@@ -29,8 +41,12 @@ EOF_HTTP
         'set.jwks' => set([a => $one]),
         'plain.pem' => $one->{public},
         'a.pem' => $one->{public},
+        'fixed.pem' => $one->{public},
         'secret' => "$secrets[0]\n",
         'own.pem' => $one->{private},
+        'enc.jwk' => encryption('first'),
+        'oct.jwk' => encryption('first'),
+        'to.jwk' => encryption($one, 'public_jwk'),
         'hooks.lua' => <<'EOF_LUA',
 local jwt = require "jwt"
 return { handlers = { token = function() return jwt.create_access_token("alice") end } }
@@ -47,6 +63,9 @@ EOF_LUA
     location /own/ { alias %%DIR%%/html/; jwt_required; jwt_private_key own.pem; }
     location = /token { jwt_private_key own.pem; jwt_lua_file %%DIR%%/hooks.lua; jwt_handler token; }
     location = /jwks { jwt_private_key own.pem; jwt_jwks; }
+    location /nested/ { alias %%DIR%%/html/; jwt_required; jwt_accept nested; jwt_public_key fixed.pem; jwt_decryption_key enc.jwk; }
+    location /bare/ { alias %%DIR%%/html/; jwt_required; jwt_accept encrypted; jwt_public_key fixed.pem; jwt_decryption_key oct.jwk; }
+    location = /for { jwt_private_key own.pem; jwt_lua_file %%DIR%%/hooks.lua; jwt_encrypt ECDH-ES A256GCM to.jwk; jwt_handler token; }
 EOF_CONFIG
 
 sub status { my ($path, $token) = @_; return $t->get_with("/$path/", $token)->{status} }
@@ -85,6 +104,17 @@ my $public = $two->{public_jwk};
 ok $t->wait_for(5, sub { !grep { $t->get('/jwks')->{json}{keys}[0]{x} ne $public->{x} } 1 .. 6 }), 'and is published';
 is_deeply [grep { exists $t->get('/jwks')->{json}{keys}[0]{$_} } qw(d p q dp dq qi k)], [], 'without its private half (row 70)';
 
+is status(nested => nested('first')), 200, 'a nested token';
+$t->write('enc.jwk', encryption('later'));
+ok settles(nested => nested('later'), 200), 'a key that decrypts';
+ok settles(nested => nested('first'), 422), 'the one before is gone';
+is status(bare => bare('first')), 200, 'an encrypted token';
+$t->write('oct.jwk', encryption('later'));
+ok settles(bare => bare('later'), 200), 'a secret that decrypts';
+$t->write('to.jwk', encryption($two, 'public_jwk'));
+ok $t->wait_for(5, sub { !grep { !eval { decode_jwt(token => $t->get('/for')->{body}, key => $two->{private_jwk}, decode_payload => 0) } } 1 .. 6 }),
+    'a key that encrypts what is issued';
+
 # ---- bad ones are not
 
 my %bad = (
@@ -95,9 +125,15 @@ my %bad = (
     'one that one of its locations cannot use' => ['plain.pem', $rsa->{public}, 'which ES256 cannot use'],
     'a public key in place of a private one' => ['own.pem', $one->{public}, 'holds no private key'],
     'one that does not sign so' => ['own.pem', $rsa->{private}, 'cannot use'],
+    'a public key in place of one that decrypts' => ['enc.jwk', encryption($two, 'public_jwk'), 'holds no key that decrypts'],
+    'one of a pair where a secret must be' => ['oct.jwk', encryption($two), 'no secret is left to decrypt with'],
+    'one that does not encrypt so' => ['to.jwk', encryption('later'), 'does not encrypt with ECDH-ES and A256GCM'],
     'a short secret' => ['secret', 'short', 'has 5 bytes'],
 );
+my %content = ('set.jwks' => set([a => $two]), 'plain.pem' => $two->{public}, 'own.pem' => $two->{private}, secret => $secrets[1],
+    'enc.jwk' => encryption('later'), 'oct.jwk' => encryption('later'), 'to.jwk' => encryption($two, 'public_jwk'));
 my %good = ('set.jwks' => [set => signed($two)], 'plain.pem' => [plain => signed($two)], 'own.pem' => [own => signed($two)],
+    'enc.jwk' => [nested => nested('later')], 'oct.jwk' => [bare => bare('later')], 'to.jwk' => [own => signed($two)],
     'secret' => [secret => token(claims(), key => $secrets[1], alg => 'HS256')]);
 for my $name (sort keys %bad) {
     my ($file, $content, $why) = @{ $bad{$name} };
@@ -107,8 +143,7 @@ for my $name (sort keys %bad) {
         "$name: the log says why" or diag substr $t->log, $before;
     is join(' ', map { status(@{ $good{$file} }) } 1 .. 6), '200 200 200 200 200 200', "$name: the keys before stay";
     # Back again, so that the next one starts from a good one.
-    $t->write($file, $file eq 'set.jwks' ? set([a => $two]) : $file eq 'plain.pem' ? $two->{public}
-        : $file eq 'own.pem' ? $two->{private} : $secrets[1]);
+    $t->write($file, $content{$file});
     ok $t->wait_for(5, sub { substr($t->log, $before) =~ /\Q$file\E" has changed: its new keys/ }), "$name: a good one is taken";
 }
 

@@ -1,5 +1,6 @@
 # Keys that change while requests come in: rotation, tokens of unknown kids, clients that leave, workers that die and
-# reloads, all of them amid a fetch. JWT_FLOOD and JWT_ROTATIONS set the size of what is also run by hand at full size.
+# reloads, all of them amid a fetch. JWT_FLOOD, JWT_ROTATIONS, JWT_ABORTS and JWT_RESETS set the size of what is also run by
+# hand at full size.
 
 use strict;
 use warnings;
@@ -8,11 +9,13 @@ use FindBin;
 use Time::HiRes qw(time sleep);
 use lib "$FindBin::Bin/lib";
 use JWTTest;
+use JWTTest::Http2;
 use JWTTest::Provider;
 
 my $flood = $ENV{JWT_FLOOD} || 300;
 my $rotations = $ENV{JWT_ROTATIONS} || 4;
 my $aborts = $ENV{JWT_ABORTS} || 100;
+my $resets = $ENV{JWT_RESETS} || 300;
 
 my @pairs = map { keypair('ES256') } 0 .. 4;
 
@@ -39,9 +42,9 @@ EOF_CONFIG
 sub place { my ($name, $options) = @_; return "location /$name/ { alias %%DIR%%/html/; jwt_required; jwt_key_request /keys/$name $options; }\n" }
 
 $config .= place('rotating', 'cache=400ms') . place('unknown', 'unknown=1s') . place('flooded', 'unknown=2s')
-    . place('left', 'timeout=2s') . place('killed', 'timeout=3s') . place('reloaded', 'timeout=3s')
+    . place('left', 'timeout=2s') . place('streams', 'timeout=60s') . place('killed', 'timeout=3s') . place('reloaded', 'timeout=3s')
     . place('removed', 'cache=500ms') . place('aged', 'cache=1h cache_min=400ms');
-my $t = JWTTest->new(workers => 2, files => { 'html/index.html' => 'x' }, config => $config);
+my $t = JWTTest->new(workers => 2, http2 => 1, files => { 'html/index.html' => 'x' }, config => $config);
 
 sub hits { my @hits = $provider->hits($_[0]); return scalar @hits }
 
@@ -142,6 +145,36 @@ my @staying = map { send_on('/left/', signed(0)) } 1 .. 5;
 $_->close for @leaving;
 is join(' ', map { $_->response('GET')->{status} } @staying), '200 200 200 200 200', 'those who stay get their answer';
 is hits('/left'), 1, 'for one fetch, whose first client has left';
+
+# Streams of HTTP/2 that are reset, at once or while they wait, and connections that end with theirs.
+my $most = 100;  # streams of a connection
+$provider->publish('/streams', keys => [jwk(0)], mode => 'slow ' . (1 + $resets / 300));
+my $bearer = [authorization => 'Bearer ' . signed(0)];
+my $waits = JWTTest::Http2->new($t->port('h2'));
+my $stays = $waits->get('/streams/', $bearer);
+$waits->flush;
+my (@clients, $dead);
+for (my $left = 0; $left < $resets; $left += $most) {
+    my $way = $left / $most % 3;
+    my $client = JWTTest::Http2->new($t->port('h2'));
+    my @streams;
+    for (1 .. $most) {
+        push @streams, $client->get('/streams/', $bearer);
+        $client->reset($streams[-1]) if $way == 0;
+    }
+    $client->flush;
+    if ($way == 1) { $client->ping; $client->reset($_) for @streams }
+    if ($way == 2) { $client->ping; $client->close; next }
+    ++$dead unless $client->ping;
+    push @clients, [$client, $client->get('/streams/', $bearer)];
+    $client->flush;
+}
+my $ended = sub { my $count = () = $t->read_file('access.log') =~ m{GET /streams/ HTTP/2\.0" 499 }g; return $count };
+ok $t->wait_for(20, sub { $ended->() == $resets }), "each of $resets streams ended" or diag $ended->();
+is scalar(my @still = $provider->hits('/streams')), 1, 'amid one fetch';
+is $dead, undef, 'the connections of those that were reset live on';
+is $waits->body($stays), 'x', 'who stays gets an answer';
+is join('', map { $_->[0]->body($_->[1]) } @clients), 'x' x @clients, 'and so do later streams of connections that lost some';
 
 # ---- a worker that is killed amid a fetch: another takes over
 
