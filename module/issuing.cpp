@@ -154,7 +154,7 @@ tl::expected<UnsignedToken, std::string> requested_token(const LocationConfig& c
     if (!token) {
         return tl::make_unexpected(std::move(token.error()));
     }
-    return signing_key(config, asked->member("key")).and_then([&](auto&& key) {
+    return signing_key(config, asked->member("key")).and_then([&](std::shared_ptr<const jwt::Key>&& key) {
         return with_key(config, *token, std::move(key));
     });
 }
@@ -217,7 +217,7 @@ tl::expected<UnsignedToken, std::string> successor_token(const LocationConfig& c
         token.claims.emplace_back("sid", std::move(family));
     }
     token.headers = members_of(succession.additions.member("headers"));
-    return signing_key(config, succession.additions.member("key")).and_then([&](auto&& key) {
+    return signing_key(config, succession.additions.member("key")).and_then([&](std::shared_ptr<const jwt::Key>&& key) {
         return with_key(config, token, std::move(key));
     });
 }

@@ -7,6 +7,7 @@ use warnings;
 use Crypt::JWT qw(decode_jwt);
 use FindBin;
 use JSON::PP ();
+use POSIX ();
 use lib "$FindBin::Bin/lib";
 use JWTTest;
 
@@ -49,6 +50,7 @@ return {
       jwt.set_access_cookies(jwt.create_access_token("alice"))
       return { status = "set" }
     end,
+    fetched = function() return jwt.fetch("/handler/issue").body end,
     several = function()
       local last
       for i = 1, 12 do last = jwt.create_access_token("alice") end
@@ -82,6 +84,7 @@ sub server {
         location = /handler/sort { jwt_handler sort; }
         location = /handler/long { jwt_handler long; }
         location = /handler/barely { jwt_handler barely; }
+        location = /handler/fetched { jwt_handler fetched; }
         location = /handler/cookies { jwt_handler cookies; }
     }
     location = /ps { jwt_algorithm PS256; jwt_handler issue; }
@@ -140,6 +143,8 @@ is(payload(decode_jwt(token => $nested, key => $wrapping, decode_payload => 0))-
 my $cookie = asked($t, 1, 'cookies', sub { $t->get('/handler/cookies')->cookies->{access_token_cookie}{value} });
 is(payload($cookie)->{sub}, 'alice', 'are set after the wait');
 
+is(payload(asked($t, 1, 'a subrequest', sub { $t->get('/handler/fetched')->{body} }))->{sub}, 'alice', 'waits too');
+
 is($t->get('/handler/long')->{status}, 500, 'a token that would be too long is none');
 like($t->log, qr/hook.*|handler long of .* failed: .*hooks\.lua:\d+: the token would be longer than 16384 bytes/, 'and the log says where');
 like($t->get('/handler/barely')->{body}, qr/hooks\.lua|the token would be longer than 16384 bytes/, 'also one that is too long once it is signed');
@@ -189,6 +194,9 @@ isnt($order[-1], 'plain', 'it did not wait until the last was signed');
 
 # ---- clients that leave
 
+sub memory { my ($pages) = (split ' ', JWTTest::_read("/proc/$_[0]/statm"))[1]; return $pages * POSIX::sysconf(POSIX::_SC_PAGESIZE()) / 1024 }
+my ($worker) = $t->workers;
+my $early;
 my $leave = $ENV{JWT_ABORTS} || 100;
 my $session = token(claims(exp => time + 60, csrf => 'c'), key => $rsa->{private}, alg => 'RS256');
 for my $n (1 .. $leave) {
@@ -198,8 +206,11 @@ for my $n (1 .. $leave) {
     $leaving->send("$method $path HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nAuthorization: Bearer $both->{refresh}\r\n"
         . "Cookie: access_token_cookie=$session\r\n\r\n");
     $leaving->close;
+    $early = memory($worker) if $n == int($leave / 2);
 }
 is(payload($t->get('/handler/issue')->{body})->{sub}, 'alice', "$leave clients left, and the worker serves");
+cmp_ok(memory($worker) - $early, '<', 2048, 'and holds no more memory than halfway (KiB)') unless $ENV{JWT_PRELOAD};
+is_deeply([$t->workers], [$worker], 'the same one');
 
 my @waiting = map { my $one = $t->connection; $one->request('GET', '/handler/both'); $one } 1 .. 10;
 ok($t->reload, 'a reload while threads sign');
