@@ -27,7 +27,18 @@ double steps_to_remove(lua_State* lua) {
 }
 
 double steps_to_concat(lua_State* lua) {
-    return lua_istable(lua, 1) ? static_cast<double>(lua_objlen(lua, 1)) : 0;
+    return lua_istable(lua, 1) ? 4 * static_cast<double>(lua_objlen(lua, 1)) : 0;  // numbers have to be written out
+}
+
+double steps_to_format(lua_State* lua) {
+    // "%99.99f" of 1e308 takes 50 µs, and there may be thousands of them.
+    constexpr int many = 100;
+    const int count = lua_gettop(lua);
+    return count * (count > many ? 1000.0 : 20.0);
+}
+
+double steps_to_date(lua_State* lua) {
+    return lua_isstring(lua, 1) != 0 ? 8 * static_cast<double>(lua_objlen(lua, 1)) : 0;
 }
 
 double steps_to_repeat(lua_State* lua) {
@@ -146,6 +157,7 @@ void restrict_libraries(lua_State* lua) {
     remove_field(lua, "dump");
     remove_field(lua, "gfind");
     register_patterns(lua, &pattern_budget);
+    charge_for(lua, "format", charged<steps_to_format>);
     charge_for(lua, "rep", charged<steps_to_repeat>);
     charge_for(lua, "upper", charged<steps_to_copy>);
     charge_for(lua, "lower", charged<steps_to_copy>);
@@ -170,6 +182,7 @@ void restrict_libraries(lua_State* lua) {
         lua_getfield(lua, -2, name);
         lua_setfield(lua, -2, name);
     }
+    charge_for(lua, "date", charged<steps_to_date>);
     lua_setglobal(lua, "os");
     lua_pop(lua, 1);
 

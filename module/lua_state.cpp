@@ -14,7 +14,7 @@ namespace ngx {
 namespace {
 
 // How much Lua code may hold on to between calls, in calls' worth, before its state is made anew.
-constexpr std::size_t kept_calls = 4;
+constexpr std::size_t kept_calls = 2;
 // Nobody waits while a file is loaded, and it may make its tables.
 constexpr int load_time = 20;
 

@@ -110,6 +110,12 @@ constexpr Endless endless[] = {
      "n = s + 1 n = s + 1 n = s + 1 n = s + 1 n = s + 1 n = s + 1 n = s + 1 n = s + 1 end"},
     {"sort_long_strings",
      "local p = ('x'):rep(200000) local t = {} for i = 1, 70 do t[i] = p .. i end while true do table.sort(t) end"},
+    {"format_of_thousands",
+     "local t = {} for i = 1, 7900 do t[i] = 1e308 end while true do "
+     "pcall(string.format, ('%99.99f'):rep(7900), unpack(t)) end"},
+    {"format_loop", "while true do local s = ('%99.99f%99.99f%99.99f'):format(1e308, 1e308, 1e308) end"},
+    {"date_of_thousands", "while true do os.date(('%c'):rep(200000)) end"},
+    {"concat_of_numbers", "local t = {} for i = 1, 200000 do t[i] = 1e-300 / i end while true do table.concat(t) end"},
     {"sort_by_a_function_of_c",
      "local t = {} for i = 1, 1000 do t[i] = i end while true do table.sort(t, rawequal) end"},
     {"next_over_empty",
