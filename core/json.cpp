@@ -382,6 +382,19 @@ Value Document::pack_into(std::byte* memory) const noexcept {
     return ValueAccess::value(packed->root());
 }
 
+Value moved(Value root, const std::byte* from, std::byte* to) noexcept {
+    simdjson::internal::tape_ref place = ValueAccess::place(root);
+    if (place.doc == nullptr) {
+        return root;
+    }
+    const auto there = [from, to](const auto* here) { return to + (reinterpret_cast<const std::byte*>(here) - from); };
+    auto* const copy = new (there(place.doc)) dom::document();
+    copy->tape.reset(reinterpret_cast<std::uint64_t*>(there(place.doc->tape.get())));
+    copy->string_buf.reset(reinterpret_cast<std::uint8_t*>(there(place.doc->string_buf.get())));
+    place.doc = copy;
+    return ValueAccess::value_at(place);
+}
+
 struct Parser::Storage {
     dom::parser parser{max_text_size};
     std::vector<char> text;

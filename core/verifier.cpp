@@ -69,7 +69,13 @@ tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text, st
         return tl::unexpected(refusal(Error::payload_json, json::text(payload.error())));
     }
     return UnverifiedToken(
-        TokenParts({text, presented, parts->header.size() + 1 + parts->payload.size(), *signature, header_, payload_}));
+        keep({text, presented, parts->header.size() + 1 + parts->payload.size(), *signature, header_, payload_}));
+}
+
+TokenParts Verifier::keep(const TokenParts::Source& source) {
+    TokenParts parts(source, last_ ? &*last_ : nullptr);
+    last_ = parts;
+    return parts;
 }
 
 tl::expected<UnverifiedToken, Refusal> Verifier::parse_nested(const jwe::DecryptedToken& token) {
@@ -100,8 +106,8 @@ tl::expected<AuthenticToken, Refusal> Verifier::authenticate_encrypted(const jwe
     if (auto refused = check_replicated(token.header(), payload_.root())) {
         return tl::unexpected(*std::move(refused));
     }
-    return AuthenticToken(UnverifiedToken(TokenParts({token.text(), token.text(), 0, {}, header_, payload_})),
-                          std::nullopt, nullptr);
+    return AuthenticToken(UnverifiedToken(keep({token.text(), token.text(), 0, {}, header_, payload_})), std::nullopt,
+                          nullptr);
 }
 
 tl::expected<AuthenticToken, Refusal> Verifier::authenticate(UnverifiedToken&& token, const KeySet& keys,
