@@ -63,11 +63,12 @@ TokenParts::TokenParts(const TokenParts& other, std::byte* memory) noexcept : bl
     }
 }
 
-AuthenticToken AuthenticToken::copied_to(std::byte* memory) const noexcept {
+AuthenticToken AuthenticToken::copied_to(std::byte* memory, revocation::FingerprintMemo* memo) const noexcept {
     AuthenticToken copy(UnverifiedToken(TokenParts(parts_, memory)), algorithm_, nullptr);
     if (kid_.data() != nullptr) {
         copy.kid_ = Space(memory + parts_.size()).copy(kid_);
     }
+    copy.memo_ = memo;
     return copy;
 }
 

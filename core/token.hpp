@@ -16,6 +16,10 @@
 
 namespace jwt {
 
+namespace revocation {
+struct FingerprintMemo;
+}
+
 /// The longest compact token that is looked at, in bytes.
 inline constexpr std::size_t max_token_size = std::size_t{16} * 1024;
 
@@ -145,8 +149,11 @@ public:
 
     /// Bytes of a copy in memory of somebody else's.
     [[nodiscard]] std::size_t copied_size() const noexcept { return parts_.size() + kid_.size(); }
-    /// That copy; `memory` as of TokenParts.
-    [[nodiscard]] AuthenticToken copied_to(std::byte* memory) const noexcept;
+    /// That copy; `memory` as of TokenParts. What is remembered of it goes to `memo`, which stays as long as the
+    /// memory.
+    [[nodiscard]] AuthenticToken copied_to(std::byte* memory, revocation::FingerprintMemo* memo) const noexcept;
+    /// Null where nothing is remembered.
+    [[nodiscard]] revocation::FingerprintMemo* fingerprint_memo() const noexcept { return memo_; }
     /// The same token as one that nobody has looked at yet: for other keys.
     [[nodiscard]] UnverifiedToken unverified() const noexcept { return UnverifiedToken(TokenParts(parts_)); }
 
@@ -164,6 +171,7 @@ private:
     std::optional<Algorithm> algorithm_;
     std::string_view kid_;  // of the key, where the header names none; no text where neither does
     std::shared_ptr<const std::string> kid_owner_;  // null where it is beside the parts
+    revocation::FingerprintMemo* memo_ = nullptr;
 };
 
 /// A token that passed every check of the core, at one time: holding one is the proof. Only Verifier makes one.

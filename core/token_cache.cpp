@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "random.hpp"
+#include "revocation.hpp"
 
 namespace jwt {
 namespace {
@@ -107,8 +108,10 @@ TokenCache::Entry* TokenCache::look_up(std::uint64_t hash, std::string_view pres
     return entry;
 }
 
-TokenCache::TokenCache(std::size_t size, std::unique_ptr<const TextHash> hash) : hash_(std::move(hash)) {
-    size = std::max(size, min_size);
+TokenCache::TokenCache(const Options& options, std::unique_ptr<const TextHash> hash)
+    : head_size_(sizeof(Entry) + (options.fingerprints ? sizeof(revocation::FingerprintMemo) : 0)),
+      hash_(std::move(hash)) {
+    const std::size_t size = std::max(options.size, min_size);
     const std::size_t buckets = std::bit_ceil(size / bytes_of_an_entry);
     shift_ = 64U - static_cast<unsigned>(std::countr_zero(buckets));
     buckets_ = std::make_unique<Entry*[]>(buckets);
@@ -154,7 +157,7 @@ std::uint64_t TokenCache::hash_of(const TokenParts& parts) const noexcept {
 TokenCache::Entry* TokenCache::entry_of(const TokenParts& parts) const noexcept {
     const auto place =
         reinterpret_cast<std::uintptr_t>(parts.address()) - reinterpret_cast<std::uintptr_t>(ring_.get());
-    return place < ring_size_ ? static_cast<Entry*>(&slot_at(place - sizeof(Entry))) : nullptr;
+    return place < ring_size_ ? static_cast<Entry*>(&slot_at(place - head_size_)) : nullptr;
 }
 
 tl::expected<UnverifiedToken, Refusal> TokenCache::parse(std::string_view text, Verifier& verifier) {
@@ -203,7 +206,7 @@ std::optional<AuthenticToken> TokenCache::find(const UnverifiedToken& token, con
 
 AuthenticToken TokenCache::insert(AuthenticToken&& token, const KeySet& keys, const KeySet* decrypting) {
     const std::string_view presented = token.presented();
-    const std::size_t size = whole_lines(sizeof(Entry) + token.copied_size());
+    const std::size_t size = whole_lines(head_size_ + token.copied_size());
     if (!token.algorithm() || presented.size() > TextHash::max_size || size > ring_size_ / largest_part) {
         return std::move(token);
     }
@@ -216,9 +219,10 @@ AuthenticToken TokenCache::insert(AuthenticToken&& token, const KeySet& keys, co
     if (memory == nullptr) {
         return std::move(token);
     }
+    auto* const memo = head_size_ == sizeof(Entry) ? nullptr : new (memory + sizeof(Entry)) revocation::FingerprintMemo;
     Entry*& first = bucket(hash);
     auto* const entry = new (memory)
-        Entry{{size, true}, false, first, hash, token.copied_to(memory + sizeof(Entry)), keys.identity(), {}};
+        Entry{{size, true}, false, first, hash, token.copied_to(memory + head_size_, memo), keys.identity(), {}};
     if (decrypting != nullptr && !entry->is_bare()) {
         entry->decrypting = decrypting->identity();
     }

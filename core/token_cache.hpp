@@ -58,8 +58,11 @@ public:
     /// The smallest size that is worth having, in bytes.
     static constexpr std::size_t min_size = std::size_t{64} * 1024;
 
-    /// Takes no more than `size` bytes of memory, with all that it needs to find its entries. At least min_size.
-    explicit TokenCache(std::size_t size, std::unique_ptr<const TextHash> hash = TextHash::random());
+    struct Options {
+        std::size_t size;           // of memory, with all that is needed to find entries; at least min_size
+        bool fingerprints = false;  // room for them, where a revocation store is asked about tokens
+    };
+    explicit TokenCache(const Options& options, std::unique_ptr<const TextHash> hash = TextHash::random());
     /// Tokens that somebody holds stay as they are: their memory is not given back then.
     ~TokenCache();
     TokenCache(const TokenCache&) = delete;
@@ -105,6 +108,7 @@ private:
     void leave(std::size_t size) noexcept;
     void remove(Entry& entry) noexcept;
 
+    const std::size_t head_size_;  // of an entry, before its token's parts
     const std::unique_ptr<const TextHash> hash_;
     unsigned shift_;  // of a hash, down to the number of its bucket
     std::unique_ptr<Entry*[]> buckets_;

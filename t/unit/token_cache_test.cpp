@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base64url.hpp"
+#include "revocation.hpp"
 #include "signature.hpp"
 #include "verifier.hpp"
 
@@ -75,7 +76,7 @@ class TokenCacheTest : public testing::Test {
 protected:
     Verifier verifier;
     KeySet keys = key_set();
-    TokenCache cache{TokenCache::min_size};
+    TokenCache cache{{TokenCache::min_size}};
 
     [[nodiscard]] bool has(const std::string& text) { return find(cache, text, keys).has_value(); }
     void insert(const std::string& text) { keep(cache, authentic(verifier, text), keys); }
@@ -103,7 +104,7 @@ TEST_F(TokenCacheTest, FindsWhatWasInserted) {
 
 // ATTACKS 60: an entry is for all bytes of one text, whatever the hash.
 TEST_F(TokenCacheTest, ComparesAllBytes) {
-    TokenCache colliding(TokenCache::min_size, worst_hash());
+    TokenCache colliding({TokenCache::min_size}, worst_hash());
     const std::string text = text_of("alice");
     const std::string other = text_of("bobby");
     keep(colliding, authentic(verifier, text), keys);
@@ -208,6 +209,42 @@ TEST_F(TokenCacheTest, KnowsTheKidOfTheKeyWhereTheTokenNamesNone) {
     EXPECT_FALSE(find(cache, text, keys)->kid());
 }
 
+// One that was made for other keys, or with another claim, would be another token's.
+TEST_F(TokenCacheTest, RemembersFingerprints) {
+    const auto same = [](const revocation::Fingerprint& one, const revocation::Fingerprint& other) {
+        return one.ids == other.ids && one.issued_at == other.issued_at;
+    };
+    const std::string text = text_of("alice");
+    AuthenticToken bare = authentic(verifier, text);
+    TokenCache remembering({TokenCache::min_size, true});
+    auto named = KeySet::from_text(R"({"kty":"oct","alg":"HS256","kid":"mine","k":")" +
+                                   base64url::encode(std::string(64, 's')) + "\"}");
+    ASSERT_TRUE(named);
+    for (int round = 0; round < 2; ++round) {
+        keep(remembering, bare, keys);
+        keep(remembering, *Verifier::authenticate(*remembering.parse(text, verifier), *named, hmacs), *named);
+        for (const KeySet* const set : {&keys, &*named}) {
+            const AuthenticToken known = *find(remembering, text, *set);
+            const auto kid = set == &keys ? std::nullopt : std::optional<std::string_view>("mine");
+            ASSERT_NE(known.fingerprint_memo(), nullptr);
+            for (const std::string& claim :
+                 {std::string("sub"), std::string("alg"), std::string(), std::string("su"), std::string("sub"),
+                  std::string(31, 's'), std::string(32, 's'), std::string("sub")}) {
+                const auto made = revocation::fingerprint(known.payload(), kid, known.signing_input(), claim);
+                EXPECT_TRUE(same(revocation::fingerprint(known, claim), made)) << claim;
+                EXPECT_TRUE(same(revocation::fingerprint(known, claim), made)) << claim;
+            }
+            EXPECT_EQ(known.payload().member("sub")->string(), "alice");
+        }
+        for (int i = 0; i < 300; ++i) {
+            keep(remembering, authentic(verifier, text_of("user" + std::to_string(i))), keys);
+        }
+    }
+    EXPECT_EQ(bare.fingerprint_memo(), nullptr);
+    keep(cache, bare, keys);
+    EXPECT_EQ(find(cache, text, keys)->fingerprint_memo(), nullptr);
+}
+
 TEST_F(TokenCacheTest, TellsBareAndWrappedTokensApart) {
     const std::string text = text_of("alice");
     const std::string other = text_of("bobby");
@@ -292,7 +329,7 @@ TEST_F(TokenCacheTest, KeepsNoMoreWhereAllIsHeld) {
 }
 
 TEST_F(TokenCacheTest, EndsBeforeItsTokens) {
-    auto other = std::make_unique<TokenCache>(TokenCache::min_size);
+    auto other = std::make_unique<TokenCache>(TokenCache::Options{TokenCache::min_size});
     const AuthenticToken held = other->insert(authentic(verifier, text_of("alice")), keys);
     keep(*other, authentic(verifier, text_of("bobby")), keys);
     other.reset();
@@ -306,7 +343,7 @@ TEST_F(TokenCacheTest, KeepsNoTokenThatIsTooLarge) {
     insert(large);
     EXPECT_TRUE(has(small));
     EXPECT_FALSE(has(large));
-    TokenCache roomy(16 * TokenCache::min_size);
+    TokenCache roomy({16 * TokenCache::min_size});
     keep(roomy, authentic(verifier, large), keys);
     EXPECT_TRUE(find(roomy, large, keys));
 }
@@ -320,7 +357,7 @@ TEST_F(TokenCacheTest, FindsWhatAListOfTheLeastRecentlyUsedFinds) {
         tokens.push_back(authentic(verifier, text_of(std::string(i % 50 * 20, 'a') + std::to_string(i))));
     }
     for (const bool colliding : {false, true}) {
-        TokenCache tried(TokenCache::min_size, colliding ? worst_hash() : TextHash::random());
+        TokenCache tried({TokenCache::min_size}, colliding ? worst_hash() : TextHash::random());
         const std::size_t empty = tried.size();
         std::list<std::pair<std::size_t, std::size_t>> model;  // token and set, the newest first
         std::set<std::pair<std::size_t, std::size_t>> inserted;
@@ -346,7 +383,7 @@ TEST_F(TokenCacheTest, FindsWhatAListOfTheLeastRecentlyUsedFinds) {
                 held.pop_front();
             }
             const auto known = std::find(model.begin(), model.end(), asked);
-            model_hits += known != model.end() ? 1 : 0;
+            model_hits += known != model.end() ? 1U : 0U;
             if (known != model.end()) {
                 model.erase(known);
             }
