@@ -2,6 +2,7 @@
 
 #include <array>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include <tl/expected.hpp>
@@ -57,6 +58,7 @@ private:
     [[nodiscard]] TokenParts keep(const TokenParts::Source& source);
 
     json::Parser parser_;
+    std::string header_text_;  // in base64url; empty where header_ is of another token
     json::Document header_;
     json::Document payload_;
     std::array<char, base64url::decoded_size(max_token_size)> bytes_;
