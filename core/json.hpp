@@ -118,6 +118,10 @@ private:
     std::unique_ptr<Storage> storage_;
 };
 
+/// The root of a document that Document::pack_into made somewhere in the memory at `from`, which was copied to `to`:
+/// that of the copy.
+[[nodiscard]] Value moved(Value root, const std::byte* from, std::byte* to) noexcept;
+
 /// Parses whole JSON texts (RFC 8259) strictly: UTF-8 checked, no duplicate member name at any depth (compared after
 /// unescaping: RFC 7515 §4, RFC 7519 §4), nesting at most max_depth, nothing behind the value, numbers within what
 /// int64, uint64 or a finite double hold. Its buffers are reused from one call to the next: keep one a thread.
