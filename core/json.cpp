@@ -126,30 +126,25 @@ private:
     // RFC 8725 §2.4, RFC 7515 §4, RFC 7519 §4: parsers differ in which of two equal names they take.
     [[nodiscard]] std::optional<ParseError> inspect_object(const dom::element& element, std::size_t depth) {
         const dom::object object = element.get_object().value_unsafe();
-        if (object.size() <= few ? repeats_among_few(object) : repeats_among_many(object)) {
+        const bool has_few = object.size() <= few;
+        if (!has_few && repeats_among_many(object)) {
             return ParseError::duplicate_member;
         }
+        std::array<std::string_view, few> names;
+        std::size_t count = 0;
         for (const dom::key_value_pair member : object) {
+            if (has_few) {
+                if (std::find(names.begin(), names.begin() + count, member.key) != names.begin() + count) {
+                    return ParseError::duplicate_member;
+                }
+                names[count++] = member.key;
+            }
             note_string(member.key);
             if (const auto error = inspect(member.value, depth)) {
                 return error;
             }
         }
         return std::nullopt;
-    }
-
-    [[nodiscard]] static bool repeats_among_few(const dom::object& object) noexcept {
-        std::array<std::string_view, few> names;
-        std::size_t count = 0;
-        for (const dom::key_value_pair member : object) {
-            for (std::size_t i = 0; i < count; ++i) {
-                if (names[i] == member.key) {
-                    return true;
-                }
-            }
-            names[count++] = member.key;
-        }
-        return false;
     }
 
     [[nodiscard]] bool repeats_among_many(const dom::object& object) {
@@ -317,25 +312,30 @@ std::string Value::text() const {
     return out;
 }
 
-void Value::visit_members(MemberVisitor visit, void* context) const {
-    simdjson::internal::tape_ref place = ValueAccess::place(*this);
-    if (!is_object(place)) {
-        return;
-    }
-    const std::size_t end = place.matching_brace_index() - 1;
-    for (++place.json_index; place.json_index < end; place.json_index = place.after_element()) {
-        const std::string_view name = place.get_string_view();
+Items::Items(Value container) noexcept {
+    using simdjson::internal::tape_type;
+    simdjson::internal::tape_ref place = ValueAccess::place(container);
+    of_object_ = is_object(place);
+    if (of_object_ || (place.doc != nullptr && place.tape_ref_type() == tape_type::START_ARRAY)) {
+        end_ = place.matching_brace_index() - 1;
         ++place.json_index;
-        visit(context, name, ValueAccess::value_at(place));
+        place_ = ValueAccess::value_at(place);
     }
 }
 
-void Value::visit_elements(ElementVisitor visit, void* context) const {
-    if (const std::optional<dom::array> array = get<dom::array>(*this)) {
-        for (const dom::element element : *array) {
-            visit(context, ValueAccess::value(element));
-        }
+bool Items::next() noexcept {
+    simdjson::internal::tape_ref place = ValueAccess::place(place_);
+    if (place.json_index >= end_) {
+        return false;
     }
+    if (of_object_) {
+        name_ = place.get_string_view();
+        ++place.json_index;
+    }
+    value_ = ValueAccess::value_at(place);
+    place.json_index = place.after_element();
+    place_ = ValueAccess::value_at(place);
+    return true;
 }
 
 struct Document::Storage {
@@ -380,6 +380,19 @@ Value Document::pack_into(std::byte* memory) const noexcept {
     packed->tape.reset(reinterpret_cast<std::uint64_t*>(tape));
     packed->string_buf.reset(reinterpret_cast<std::uint8_t*>(strings));
     return ValueAccess::value(packed->root());
+}
+
+Value moved(Value root, const std::byte* from, std::byte* to) noexcept {
+    simdjson::internal::tape_ref place = ValueAccess::place(root);
+    if (place.doc == nullptr) {
+        return root;
+    }
+    const auto there = [from, to](const auto* here) { return to + (reinterpret_cast<const std::byte*>(here) - from); };
+    auto* const copy = new (there(place.doc)) dom::document();
+    copy->tape.reset(reinterpret_cast<std::uint64_t*>(there(place.doc->tape.get())));
+    copy->string_buf.reset(reinterpret_cast<std::uint8_t*>(there(place.doc->string_buf.get())));
+    place.doc = copy;
+    return ValueAccess::value_at(place);
 }
 
 struct Parser::Storage {

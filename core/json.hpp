@@ -7,7 +7,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 
 #include <tl/expected.hpp>
@@ -47,32 +46,52 @@ public:
 
     /// Calls visit(std::string_view name, Value value) for each member of an object, in order; for nothing else.
     template <class Visitor>
-    void each_member(Visitor&& visit) const {
-        using Plain = std::remove_reference_t<Visitor>;
-        visit_members(
-            [](void* context, std::string_view name, Value value) { (*static_cast<Plain*>(context))(name, value); },
-            const_cast<void*>(static_cast<const void*>(std::addressof(visit))));
-    }
+    void each_member(Visitor&& visit) const;
 
     /// Calls visit(Value element) for each element of an array, in order; for nothing else.
     template <class Visitor>
-    void each_element(Visitor&& visit) const {
-        using Plain = std::remove_reference_t<Visitor>;
-        visit_elements([](void* context, Value value) { (*static_cast<Plain*>(context))(value); },
-                       const_cast<void*>(static_cast<const void*>(std::addressof(visit))));
-    }
+    void each_element(Visitor&& visit) const;
 
 private:
     friend struct ValueAccess;
-    using MemberVisitor = void (*)(void* context, std::string_view name, Value value);
-    using ElementVisitor = void (*)(void* context, Value value);
-
-    void visit_members(MemberVisitor visit, void* context) const;
-    void visit_elements(ElementVisitor visit, void* context) const;
 
     // A simdjson::dom::element, which json.cpp alone may name.
     alignas(void*) std::array<std::byte, 16> element_{};
 };
+
+/// The members of an object or the elements of an array, one after the other; there are none of anything else. Trivial:
+/// whoever walks may be left by an exception or a jump.
+class Items {
+public:
+    explicit Items(Value container) noexcept;
+    /// Goes to the next, which is the first at the first call; false where there is none.
+    [[nodiscard]] bool next() noexcept;
+    [[nodiscard]] bool of_object() const noexcept { return of_object_; }
+    /// Of a member.
+    [[nodiscard]] std::string_view name() const noexcept { return name_; }
+    [[nodiscard]] Value value() const noexcept { return value_; }
+
+private:
+    bool of_object_ = false;
+    std::string_view name_;
+    Value value_;
+    Value place_;  // of what comes next
+    std::size_t end_ = 0;
+};
+
+template <class Visitor>
+void Value::each_member(Visitor&& visit) const {
+    for (Items items(*this); items.of_object() && items.next();) {
+        visit(items.name(), items.value());
+    }
+}
+
+template <class Visitor>
+void Value::each_element(Visitor&& visit) const {
+    for (Items items(*this); !items.of_object() && items.next();) {
+        visit(items.value());
+    }
+}
 
 /// A parsed JSON text; owns what its values point at. Movable: values stay valid across a move.
 class Document {
@@ -98,6 +117,10 @@ private:
     struct Storage;
     std::unique_ptr<Storage> storage_;
 };
+
+/// The root of a document that Document::pack_into made somewhere in the memory at `from`, which was copied to `to`:
+/// that of the copy.
+[[nodiscard]] Value moved(Value root, const std::byte* from, std::byte* to) noexcept;
 
 /// Parses whole JSON texts (RFC 8259) strictly: UTF-8 checked, no duplicate member name at any depth (compared after
 /// unescaping: RFC 7515 §4, RFC 7519 §4), nesting at most max_depth, nothing behind the value, numbers within what

@@ -131,17 +131,24 @@ struct [[nodiscard]] StoreFailure {
 template <class T>
 using StoreResult = tl::expected<T, StoreFailure>;
 
-/// All that one token is looked up by. Made once for each token, cheap to copy and keep: what a cache of verified
-/// tokens stores beside them.
+/// All that one token is looked up by.
 struct Fingerprint {
     std::array<Id, 5> ids{};  // token, family, subject, key, all; of zeros where the token has none
     /// In milliseconds since 1970. A token that does not say counts as issued before any moment.
     std::int64_t issued_at = INT64_MIN;
 };
 
+/// The one that was made last of a token, beside it in a TokenCache.
+struct FingerprintMemo {
+    Fingerprint fingerprint;
+    std::array<char, 31> subject_claim{};  // that it was made with; longer names are not remembered
+    std::uint8_t subject_claim_size = 0;   // 0: none was made
+};
+
 /// `kid`: of the key that verified the token. `subject_claim`: where its subject is, a string or other JSON.
 [[nodiscard]] Fingerprint fingerprint(json::Value payload, std::optional<std::string_view> kid,
                                       std::string_view signing_input, std::string_view subject_claim = "sub");
+/// Made once of a token that has room for it.
 [[nodiscard]] Fingerprint fingerprint(const AuthenticToken& token, std::string_view subject_claim = "sub");
 /// To ask for one target alone. One of any issuer's is revoked where some issuer's is.
 [[nodiscard]] Fingerprint fingerprint(const Target& target);

@@ -165,9 +165,11 @@ std::optional<Replica::Step> Replica::step_of_phase(Time now) {
             return options_.password.empty() ? std::nullopt : std::optional<Step>(Send{redis::command(words)});
         }
         case Phase::select: {
+            // Also of the first database: what is wrong with a connection is told of a short command, while of one of
+            // more than ten words Redis says to who has not authenticated that they are too many.
             const std::string number = std::to_string(options_.database);
             const std::array<std::string_view, 2> words = {"SELECT", number};
-            return options_.database == 0 ? std::nullopt : std::optional<Step>(Send{redis::command(words)});
+            return Send{redis::command(words)};
         }
         case Phase::work:
             return work(now);

@@ -1,6 +1,7 @@
 #include "token.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 namespace jwt {
 namespace {
@@ -24,20 +25,51 @@ private:
 
 }  // namespace
 
-TokenParts::TokenParts(const Source& source) {
+TokenParts::TokenParts(const Source& source, const TokenParts* spare) {
     const bool wrapped = source.presented != source.text;
     const std::size_t header_size = source.header.packed_size();
     const std::size_t payload_size = source.payload.packed_size();
     const std::size_t size = sizeof(Block) + header_size + payload_size + source.text.size() + source.signature.size() +
                              (wrapped ? source.presented.size() : 0);
-    auto* const memory = static_cast<std::byte*>(::operator new(size));
-    block_ = new (memory) Block{1, size, source.signing_input_size, {}, {}, {}, {}, {}};
+    std::size_t capacity = size;
+    std::size_t references = 1;
+    std::byte* memory = nullptr;
+    if (spare != nullptr && spare->block_->references == 1 && spare->block_->capacity >= size) {
+        references = 2;
+        capacity = spare->block_->capacity;
+        memory = reinterpret_cast<std::byte*>(spare->block_);
+    } else {
+        memory = static_cast<std::byte*>(::operator new(size));
+    }
+    block_ = new (memory) Block{references, capacity, size, source.signing_input_size, 0, 0, {}, {}, {}, {}, {}, true};
     Space space(memory + sizeof(Block));
     block_->header = source.header.pack_into(space.take(header_size));
     block_->payload = source.payload.pack_into(space.take(payload_size));
     block_->text = space.copy(source.text);
     block_->signature = space.copy(source.signature);
     block_->presented = wrapped ? space.copy(source.presented) : block_->text;
+}
+
+TokenParts::TokenParts(const TokenParts& other, std::byte* memory) noexcept : block_(reinterpret_cast<Block*>(memory)) {
+    std::memcpy(memory, other.block_, other.size());
+    const std::byte* const from = other.address();
+    block_->references = 1;
+    block_->is_own = false;
+    block_->header = json::moved(block_->header, from, memory);
+    block_->payload = json::moved(block_->payload, from, memory);
+    for (std::string_view* const part : {&block_->text, &block_->presented, &block_->signature}) {
+        const std::byte* const bytes = memory + (reinterpret_cast<const std::byte*>(part->data()) - from);
+        *part = {reinterpret_cast<const char*>(bytes), part->size()};
+    }
+}
+
+AuthenticToken AuthenticToken::copied_to(std::byte* memory, revocation::FingerprintMemo* memo) const noexcept {
+    AuthenticToken copy(UnverifiedToken(TokenParts(parts_, memory)), algorithm_, nullptr);
+    if (kid_.data() != nullptr) {
+        copy.kid_ = Space(memory + parts_.size()).copy(kid_);
+    }
+    copy.memo_ = memo;
+    return copy;
 }
 
 }  // namespace jwt

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <new>
 #include <optional>
@@ -14,6 +15,10 @@
 #include "json.hpp"
 
 namespace jwt {
+
+namespace revocation {
+struct FingerprintMemo;
+}
 
 /// The longest compact token that is looked at, in bytes.
 inline constexpr std::size_t max_token_size = std::size_t{16} * 1024;
@@ -34,7 +39,10 @@ public:
         const json::Document& header;
         const json::Document& payload;
     };
-    explicit TokenParts(const Source& source);
+    /// Takes the block of `spare`, which may be too small or null, where nobody else has it.
+    explicit TokenParts(const Source& source, const TokenParts* spare = nullptr);
+    /// A copy at `memory`, of size() bytes and aligned as a pointer is, whose owner waits until nobody else has it.
+    TokenParts(const TokenParts& other, std::byte* memory) noexcept;
 
     TokenParts(const TokenParts& other) noexcept : block_(other.block_) { ++block_->references; }
     TokenParts(TokenParts&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
@@ -43,7 +51,7 @@ public:
         return *this;
     }
     ~TokenParts() {
-        if (block_ != nullptr && --block_->references == 0) {
+        if (block_ != nullptr && --block_->references == 0 && block_->is_own) {
             ::operator delete(block_);
         }
     }
@@ -58,19 +66,35 @@ public:
     }
     /// Bytes of the block.
     [[nodiscard]] std::size_t size() const noexcept { return block_->size; }
+    [[nodiscard]] const std::byte* address() const noexcept { return reinterpret_cast<const std::byte*>(block_); }
+    /// Whether there is but this one of it.
+    [[nodiscard]] bool is_only() const noexcept { return block_->references == 1; }
+
+    /// presented() hashed by the hash of that id, which needs it again; nothing where none or another noted its own.
+    [[nodiscard]] std::optional<std::uint64_t> hash_by(std::uint64_t maker) const noexcept {
+        return block_->hash_maker == maker ? std::optional(block_->hash) : std::nullopt;
+    }
+    void note_hash(std::uint64_t maker, std::uint64_t hash) const noexcept {
+        block_->hash_maker = maker;
+        block_->hash = hash;
+    }
 
 private:
     struct Block {
         std::size_t references;
+        std::size_t capacity;
         std::size_t size;
         std::size_t signing_input_size;
+        std::uint64_t hash_maker;
+        std::uint64_t hash;
         std::string_view text;
         std::string_view presented;
         std::string_view signature;
         json::Value header;
         json::Value payload;
+        bool is_own;  // memory of its own, not somebody else's
     };
-    static_assert(std::is_trivially_destructible_v<Block>);
+    static_assert(std::is_trivially_copyable_v<Block> && std::is_trivially_destructible_v<Block>);
 
     Block* block_;
 };
@@ -94,6 +118,7 @@ public:
     [[nodiscard]] std::string_view text() const noexcept { return parts_.text(); }
     /// What the client sent: the same, or what the JWS was found in.
     [[nodiscard]] std::string_view presented() const noexcept { return parts_.presented(); }
+    [[nodiscard]] const TokenParts& parts() const noexcept { return parts_; }
 
 private:
     friend class Verifier;
@@ -118,13 +143,17 @@ public:
     /// Of the key that verified it, also where the header names none; nothing where neither has one.
     [[nodiscard]] std::optional<std::string_view> kid() const noexcept {
         const auto named = header().member("kid");
-        return named ? named->string() : kid_ != nullptr ? std::optional<std::string_view>(*kid_) : std::nullopt;
+        return named ? named->string() : kid_.data() != nullptr ? std::optional(kid_) : std::nullopt;
     }
-    /// Bytes of memory that its copies share.
-    [[nodiscard]] std::size_t size() const noexcept {
-        return parts_.size() + (kid_ == nullptr ? 0 : 2 * sizeof(std::string) + kid_->capacity());
-    }
+    [[nodiscard]] const TokenParts& parts() const noexcept { return parts_; }
 
+    /// Bytes of a copy in memory of somebody else's.
+    [[nodiscard]] std::size_t copied_size() const noexcept { return parts_.size() + kid_.size(); }
+    /// That copy; `memory` as of TokenParts. What is remembered of it goes to `memo`, which stays as long as the
+    /// memory.
+    [[nodiscard]] AuthenticToken copied_to(std::byte* memory, revocation::FingerprintMemo* memo) const noexcept;
+    /// Null where nothing is remembered.
+    [[nodiscard]] revocation::FingerprintMemo* fingerprint_memo() const noexcept { return memo_; }
     /// The same token as one that nobody has looked at yet: for other keys.
     [[nodiscard]] UnverifiedToken unverified() const noexcept { return UnverifiedToken(TokenParts(parts_)); }
 
@@ -132,11 +161,17 @@ private:
     friend class Verifier;
     AuthenticToken(UnverifiedToken&& token, std::optional<Algorithm> algorithm,
                    std::shared_ptr<const std::string>&& kid) noexcept
-        : parts_(std::move(token.parts_)), algorithm_(algorithm), kid_(std::move(kid)) {}
+        : parts_(std::move(token.parts_)), algorithm_(algorithm), kid_owner_(std::move(kid)) {
+        if (kid_owner_ != nullptr) {
+            kid_ = *kid_owner_;
+        }
+    }
 
     TokenParts parts_;
     std::optional<Algorithm> algorithm_;
-    std::shared_ptr<const std::string> kid_;  // of the key, where the header names none
+    std::string_view kid_;  // of the key, where the header names none; no text where neither does
+    std::shared_ptr<const std::string> kid_owner_;  // null where it is beside the parts
+    revocation::FingerprintMemo* memo_ = nullptr;
 };
 
 /// A token that passed every check of the core, at one time: holding one is the proof. Only Verifier makes one.

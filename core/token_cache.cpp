@@ -5,7 +5,10 @@
 #include <cstring>
 #include <string>
 
+#include <sys/mman.h>
+
 #include "random.hpp"
+#include "revocation.hpp"
 
 namespace jwt {
 namespace {
@@ -18,13 +21,28 @@ __extension__ using Wide = unsigned __int128;
     return word;
 }
 
-/// What the allocator takes for a block of `size` bytes: a header of 8, in steps of 16.
-[[nodiscard]] constexpr std::size_t allocated(std::size_t size) noexcept {
-    return (size + 8 + 15) / 16 * 16;
-}
-
 // Most tokens take more than this, so that chains stay short without a table that grows.
 constexpr std::size_t bytes_of_an_entry = 1024;
+
+// Slots begin with a cache line.
+constexpr std::size_t line = 64;
+
+// A processor remembers where some 8 MiB of small pages are, and looks up those beyond for each access: a larger ring
+// is asked for in large pages.
+constexpr std::size_t large_page = std::size_t{2} << 20U;
+constexpr std::size_t most_in_small_pages = 4 * large_page;
+
+[[nodiscard]] constexpr std::size_t whole_lines(std::size_t size) noexcept {
+    return (size + line - 1) / line * line;
+}
+
+// No request waits for a long walk: after so many slots what was used is overwritten all the same, and after so many
+// that are held a token is not kept.
+constexpr unsigned most_chances = 32;
+constexpr unsigned most_slots = 1024;
+
+// Of the ring, for one token.
+constexpr std::size_t largest_part = 4;
 
 }  // namespace
 
@@ -59,22 +77,27 @@ std::uint64_t TextHash::operator()(std::string_view text) const noexcept {
            text.size() * end[2] + end[3];
 }
 
-struct TokenCache::Entry {
+struct TokenCache::Slot {
+    std::size_t size;  // down to the next one
+    bool is_entry;
+};
+
+struct TokenCache::Entry : Slot {
+    bool used;    // since the hand was here
     Entry* next;  // of its bucket
-    Entry* newer;
-    Entry* older;
     std::uint64_t hash;
-    AuthenticToken token;
+    AuthenticToken token;  // whose parts are behind this
     KeySet::Identity keys;
     KeySet::Identity decrypting;  // zeros for a bare token
 
-    [[nodiscard]] std::size_t size() const noexcept { return allocated(sizeof(Entry)) + allocated(token.size()); }
+    [[nodiscard]] bool is_held() const noexcept { return !token.parts().is_only(); }
     [[nodiscard]] bool is_of(const KeySet& set) const noexcept { return keys == set.identity(); }
     [[nodiscard]] bool is_bare() const noexcept { return token.text().data() == token.presented().data(); }
-    [[nodiscard]] bool is_parsed_by(const KeySet* set) const noexcept {
-        return set == nullptr ? is_bare() : !is_bare() && decrypting == set->identity();
-    }
 };
+
+void TokenCache::FreeRing::operator()(std::byte* memory) const noexcept {
+    ::operator delete(memory, alignment);
+}
 
 template <class Fits>
 TokenCache::Entry* TokenCache::look_up(std::uint64_t hash, std::string_view presented, Fits fits) const noexcept {
@@ -85,38 +108,90 @@ TokenCache::Entry* TokenCache::look_up(std::uint64_t hash, std::string_view pres
     return entry;
 }
 
-TokenCache::TokenCache(std::size_t size, std::unique_ptr<const TextHash> hash)
-    : max_size_(size), hash_(std::move(hash)) {
-    const std::size_t buckets = std::bit_ceil(std::max(size, min_size) / bytes_of_an_entry);
+TokenCache::TokenCache(const Options& options, std::unique_ptr<const TextHash> hash)
+    : head_size_(sizeof(Entry) + (options.fingerprints ? sizeof(revocation::FingerprintMemo) : 0)),
+      hash_(std::move(hash)) {
+    const std::size_t size = std::max(options.size, min_size);
+    const std::size_t buckets = std::bit_ceil(size / bytes_of_an_entry);
     shift_ = 64U - static_cast<unsigned>(std::countr_zero(buckets));
     buckets_ = std::make_unique<Entry*[]>(buckets);
-    size_ = allocated(sizeof(TextHash)) + allocated(buckets * sizeof(void*)) + allocated(sizeof(TokenCache));
+    own_size_ = sizeof(TokenCache) + sizeof(TextHash) + buckets * sizeof(void*);
+    ring_size_ = (size - own_size_) / line * line;
+    const bool in_large_pages = ring_size_ > most_in_small_pages;
+    const auto alignment = std::align_val_t(in_large_pages ? large_page : line);
+    ring_ = {static_cast<std::byte*>(::operator new(ring_size_, alignment)), FreeRing{alignment}};
+#ifdef MADV_HUGEPAGE
+    if (in_large_pages) {
+        madvise(ring_.get(), ring_size_, MADV_HUGEPAGE);  // refused, it is slower and no more than that
+    }
+#endif
+    leave(ring_size_);
 }
 
 TokenCache::~TokenCache() {
-    while (oldest_ != nullptr) {
-        remove(oldest_);
+    bool is_held = false;
+    for (std::size_t place = 0; place < ring_size_;) {
+        Slot& slot = slot_at(place);
+        place += slot.size;
+        if (slot.is_entry) {
+            auto& entry = static_cast<Entry&>(slot);
+            is_held = is_held || entry.is_held();
+            entry.~Entry();
+        }
+    }
+    if (is_held) {
+        static_cast<void>(ring_.release());
     }
 }
 
-std::optional<UnverifiedToken> TokenCache::parsed(std::string_view presented, const KeySet* decrypting) noexcept {
+std::uint64_t TokenCache::hash_of(const TokenParts& parts) const noexcept {
+    if (const auto known = parts.hash_by(hash_->id())) {
+        return *known;
+    }
+    const std::uint64_t hash = (*hash_)(parts.presented());
+    parts.note_hash(hash_->id(), hash);
+    return hash;
+}
+
+/// Where a token is one that this cache handed out.
+TokenCache::Entry* TokenCache::entry_of(const TokenParts& parts) const noexcept {
+    const auto place =
+        reinterpret_cast<std::uintptr_t>(parts.address()) - reinterpret_cast<std::uintptr_t>(ring_.get());
+    return place < ring_size_ ? static_cast<Entry*>(&slot_at(place - head_size_)) : nullptr;
+}
+
+tl::expected<UnverifiedToken, Refusal> TokenCache::parse(std::string_view text, Verifier& verifier) {
+    if (text.size() > TextHash::max_size) {
+        return verifier.parse(text);
+    }
+    const std::uint64_t hash = (*hash_)(text);
+    if (const Entry* known = look_up(hash, text, [](const Entry& entry) { return entry.is_bare(); })) {
+        return known->token.unverified();
+    }
+    auto parsed = verifier.parse(text);
+    if (parsed) {
+        parsed->parts().note_hash(hash_->id(), hash);
+    }
+    return parsed;
+}
+
+std::optional<UnverifiedToken> TokenCache::parsed_nested(std::string_view presented,
+                                                         const KeySet& decrypting) noexcept {
     if (presented.size() > TextHash::max_size) {
         return std::nullopt;
     }
-    last_parsed_ =
-        look_up((*hash_)(presented), presented, [=](const Entry& known) { return known.is_parsed_by(decrypting); });
-    return last_parsed_ == nullptr ? std::nullopt : std::optional(last_parsed_->token.unverified());
+    const Entry* known = look_up((*hash_)(presented), presented, [&](const Entry& entry) {
+        return !entry.is_bare() && entry.decrypting == decrypting.identity();
+    });
+    return known == nullptr ? std::nullopt : std::optional(known->token.unverified());
 }
 
 std::optional<AuthenticToken> TokenCache::find(const UnverifiedToken& token, const KeySet& keys,
                                                AlgorithmSet allowed) noexcept {
     const std::string_view presented = token.presented();
-    Entry* entry = nullptr;
-    if (last_parsed_ != nullptr && last_parsed_->token.presented().data() == presented.data() &&
-        last_parsed_->is_of(keys)) {
-        entry = last_parsed_;
-    } else if (presented.size() <= TextHash::max_size) {
-        entry = look_up((*hash_)(presented), presented,
+    Entry* entry = entry_of(token.parts());
+    if ((entry == nullptr || !entry->is_of(keys)) && presented.size() <= TextHash::max_size) {
+        entry = look_up(hash_of(token.parts()), presented,
                         [&](const Entry& known) { return known.is_of(keys) && known.token.text() == token.text(); });
     }
     // RFC 8725 §3.1: which algorithms are allowed is the location's word, also for what another one let through.
@@ -125,66 +200,90 @@ std::optional<AuthenticToken> TokenCache::find(const UnverifiedToken& token, con
         return std::nullopt;
     }
     ++counts_.hits;
-    if (entry != newest_) {
-        unlink(*entry);
-        link_newest(*entry);
-    }
+    entry->used = true;
     return entry->token;
 }
 
-void TokenCache::insert(const AuthenticToken& token, const KeySet& keys, const KeySet* decrypting) {
+AuthenticToken TokenCache::insert(AuthenticToken&& token, const KeySet& keys, const KeySet* decrypting) {
     const std::string_view presented = token.presented();
-    if (!token.algorithm() || presented.size() > TextHash::max_size) {
-        return;
+    const std::size_t size = whole_lines(head_size_ + token.copied_size());
+    if (!token.algorithm() || presented.size() > TextHash::max_size || size > ring_size_ / largest_part) {
+        return std::move(token);
     }
-    const std::uint64_t hash = (*hash_)(presented);
+    const std::uint64_t hash = hash_of(token.parts());
     const auto same = [&](const Entry& known) { return known.is_of(keys) && known.token.text() == token.text(); };
-    if (look_up(hash, presented, same) != nullptr) {
-        return;
+    if (const Entry* known = look_up(hash, presented, same)) {
+        return known->token;
     }
-    auto entry = std::unique_ptr<Entry>(new Entry{nullptr, nullptr, nullptr, hash, token, keys.identity(), {}});
+    std::byte* const memory = make_room(size);
+    if (memory == nullptr) {
+        return std::move(token);
+    }
+    auto* const memo = head_size_ == sizeof(Entry) ? nullptr : new (memory + sizeof(Entry)) revocation::FingerprintMemo;
+    Entry*& first = bucket(hash);
+    auto* const entry = new (memory)
+        Entry{{size, true}, false, first, hash, token.copied_to(memory + head_size_, memo), keys.identity(), {}};
     if (decrypting != nullptr && !entry->is_bare()) {
         entry->decrypting = decrypting->identity();
     }
-    const std::size_t size = entry->size();
-    while (size_ + size > max_size_ && oldest_ != nullptr) {
-        remove(oldest_);  // NOLINT(clang-analyzer-cplusplus.NewDelete): it makes another entry the oldest
-        ++counts_.evictions;
-    }
-    if (size_ + size > max_size_) {
-        return;
-    }
-    entry->next = bucket(hash);  // as evictions left it
-    size_ += size;
+    first = entry;
+    used_size_ += size;
     ++entries_;
-    link_newest(*entry);
-    bucket(hash) = entry.release();
+    return entry->token;
 }
 
-void TokenCache::link_newest(Entry& entry) noexcept {
-    entry.newer = nullptr;
-    entry.older = std::exchange(newest_, &entry);
-    (entry.older == nullptr ? oldest_ : entry.older->newer) = &entry;
+TokenCache::Slot& TokenCache::slot_at(std::size_t place) const noexcept {
+    return *std::launder(reinterpret_cast<Slot*>(ring_.get() + place));
 }
 
-void TokenCache::unlink(Entry& entry) noexcept {
-    (entry.newer == nullptr ? newest_ : entry.newer->older) = entry.older;
-    (entry.older == nullptr ? oldest_ : entry.older->newer) = entry.newer;
+/// Memory for an entry, whose slot is to be made there at once.
+std::byte* TokenCache::make_room(std::size_t size) noexcept {
+    std::size_t room = 0;  // free, from the hand on
+    for (unsigned seen = 0; seen < most_slots; ++seen) {
+        if (hand_ + room == ring_size_) {
+            leave(room);
+            hand_ = room = 0;
+        }
+        Slot& slot = slot_at(hand_ + room);
+        if (slot.is_entry) {
+            auto& entry = static_cast<Entry&>(slot);
+            if (entry.is_held() || (std::exchange(entry.used, false) && seen < most_chances)) {
+                leave(room);
+                hand_ += room + slot.size;
+                room = 0;
+                continue;
+            }
+            remove(entry);
+            ++counts_.evictions;
+        }
+        room += slot.size;
+        if (room >= size) {
+            std::byte* const memory = ring_.get() + hand_;
+            hand_ += size;
+            leave(room - size);
+            return memory;
+        }
+    }
+    leave(room);
+    return nullptr;
 }
 
-void TokenCache::remove(Entry* entry) noexcept {
-    Entry** link = &bucket(entry->hash);
-    while (*link != entry) {
+/// Makes a free slot of what is free from the hand on.
+void TokenCache::leave(std::size_t size) noexcept {
+    if (size != 0) {
+        new (ring_.get() + hand_) Slot{size, false};
+    }
+}
+
+void TokenCache::remove(Entry& entry) noexcept {
+    Entry** link = &bucket(entry.hash);
+    while (*link != &entry) {
         link = &(*link)->next;
     }
-    *link = entry->next;
-    if (last_parsed_ == entry) {
-        last_parsed_ = nullptr;
-    }
-    unlink(*entry);
-    size_ -= entry->size();
+    *link = entry.next;
+    used_size_ -= entry.size;
     --entries_;
-    delete entry;
+    entry.~Entry();
 }
 
 }  // namespace jwt

@@ -4,12 +4,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string_view>
+
+#include <tl/expected.hpp>
 
 #include "algorithm.hpp"
 #include "key.hpp"
 #include "token.hpp"
+#include "verifier.hpp"
 
 namespace jwt {
 
@@ -28,6 +32,9 @@ public:
     /// Its high bits are the better ones. `text` is no longer than max_size.
     [[nodiscard]] std::uint64_t operator()(std::string_view text) const noexcept;
 
+    /// Tells it from others.
+    [[nodiscard]] std::uint64_t id() const noexcept { return key_.front(); }
+
 private:
     Key key_;
 };
@@ -36,7 +43,10 @@ private:
 /// key set made that signature, and no more: whoever finds one judges its times, audience, type and revocation as if it
 /// were new. What was refused is not remembered: that would cost a forger one changed byte.
 ///
-/// The least recently used entries make room for new ones. Not for use by two threads at once.
+/// All entries are in one piece of memory that is taken at the start, one behind the other, and a hand goes round it. A
+/// new entry is written where the hand is, over those that nobody asked for since it was there last: a round of the
+/// hand tells the least recently used ("second chance"), and neighbours in time are neighbours in memory. The hand also
+/// leaves what somebody still holds. Not for use by two threads at once.
 class TokenCache {
 public:
     struct Counts {
@@ -48,16 +58,23 @@ public:
     /// The smallest size that is worth having, in bytes.
     static constexpr std::size_t min_size = std::size_t{64} * 1024;
 
-    /// Takes no more than `size` bytes of memory, with all that it needs to find its entries. At least min_size.
-    explicit TokenCache(std::size_t size, std::unique_ptr<const TextHash> hash = TextHash::random());
+    struct Options {
+        std::size_t size;           // of memory, with all that is needed to find entries; at least min_size
+        bool fingerprints = false;  // room for them, where a revocation store is asked about tokens
+    };
+    explicit TokenCache(const Options& options, std::unique_ptr<const TextHash> hash = TextHash::random());
+    /// Tokens that somebody holds stay as they are: their memory is not given back then.
     ~TokenCache();
     TokenCache(const TokenCache&) = delete;
     TokenCache& operator=(const TokenCache&) = delete;
 
-    /// What Verifier::parse would say of a text, where it was seen before: the same token, as one that nobody has
-    /// looked at. With the keys that decrypt, what Verifier::parse_nested would say of the token in it.
-    [[nodiscard]] std::optional<UnverifiedToken> parsed(std::string_view presented,
-                                                        const KeySet* decrypting = nullptr) noexcept;
+    /// What Verifier::parse says: the same token, as one that nobody has looked at, where the text was seen before.
+    [[nodiscard]] tl::expected<UnverifiedToken, Refusal> parse(std::string_view text, Verifier& verifier);
+
+    /// Of what came encrypted: what Verifier::parse_nested would say of the token in it, where it was seen before and
+    /// these keys decrypted it.
+    [[nodiscard]] std::optional<UnverifiedToken> parsed_nested(std::string_view presented,
+                                                               const KeySet& decrypting) noexcept;
 
     /// What Verifier::authenticate would say, where these very keys verified the token by an algorithm of `allowed`.
     /// Nothing because of another set of keys, be it of the same place in memory.
@@ -65,31 +82,41 @@ public:
                                                      AlgorithmSet allowed) noexcept;
 
     /// Keeps a token that Verifier::authenticate made with these keys; with those that decrypted what it was found in.
-    void insert(const AuthenticToken& token, const KeySet& keys, const KeySet* decrypting = nullptr);
+    /// Returns the token as it is kept, or as it was where it is not: a large one would push out too many others.
+    [[nodiscard]] AuthenticToken insert(AuthenticToken&& token, const KeySet& keys, const KeySet* decrypting = nullptr);
 
     [[nodiscard]] const Counts& counts() const noexcept { return counts_; }
     [[nodiscard]] std::size_t entries() const noexcept { return entries_; }
-    /// Memory in use, in bytes.
-    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    /// Memory in use, in bytes: what nobody wrote to yet is not taken from the system.
+    [[nodiscard]] std::size_t size() const noexcept { return own_size_ + used_size_; }
 
 private:
+    struct Slot;
     struct Entry;
+    struct FreeRing {
+        std::align_val_t alignment;
+        void operator()(std::byte* memory) const noexcept;
+    };
 
     [[nodiscard]] Entry*& bucket(std::uint64_t hash) const noexcept { return buckets_[hash >> shift_]; }
     template <class Fits>
     [[nodiscard]] Entry* look_up(std::uint64_t hash, std::string_view presented, Fits fits) const noexcept;
-    void link_newest(Entry& entry) noexcept;
-    void unlink(Entry& entry) noexcept;
-    void remove(Entry* entry) noexcept;
+    [[nodiscard]] std::uint64_t hash_of(const TokenParts& parts) const noexcept;
+    [[nodiscard]] Entry* entry_of(const TokenParts& parts) const noexcept;
+    [[nodiscard]] Slot& slot_at(std::size_t place) const noexcept;
+    [[nodiscard]] std::byte* make_room(std::size_t size) noexcept;
+    void leave(std::size_t size) noexcept;
+    void remove(Entry& entry) noexcept;
 
-    const std::size_t max_size_;
+    const std::size_t head_size_;  // of an entry, before its token's parts
     const std::unique_ptr<const TextHash> hash_;
     unsigned shift_;  // of a hash, down to the number of its bucket
     std::unique_ptr<Entry*[]> buckets_;
-    Entry* newest_ = nullptr;
-    Entry* oldest_ = nullptr;
-    Entry* last_parsed_ = nullptr;  // which find is most often asked for
-    std::size_t size_;
+    std::size_t own_size_;   // of all that is not the ring
+    std::size_t ring_size_;  // all of it is slots, free ones too
+    std::unique_ptr<std::byte[], FreeRing> ring_{nullptr, FreeRing{}};
+    std::size_t hand_ = 0;
+    std::size_t used_size_ = 0;
     std::size_t entries_ = 0;
     Counts counts_;
 };

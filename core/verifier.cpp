@@ -46,13 +46,17 @@ tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text, st
         return base64url::decode(segment, free - bytes.size()) ? std::optional(bytes) : std::nullopt;
     };
 
-    const auto header_text = decoded(parts->header);
-    if (!header_text) {
-        return tl::unexpected(refusal(Error::header_encoding));
-    }
-    const auto header = parser_.parse_object(*header_text, header_);
-    if (!header) {
-        return tl::unexpected(refusal(Error::header_json, json::text(header.error())));
+    // Tokens of one issuer begin alike.
+    if (parts->header != header_text_) {
+        header_text_.reset();
+        const auto header_text = decoded(parts->header);
+        if (!header_text) {
+            return tl::unexpected(refusal(Error::header_encoding));
+        }
+        if (const auto header = parser_.parse_object(*header_text, header_); !header) {
+            return tl::unexpected(refusal(Error::header_json, json::text(header.error())));
+        }
+        header_text_.emplace(parts->header);
     }
     const auto payload_text = decoded(parts->payload);
     if (!payload_text) {
@@ -62,14 +66,20 @@ tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text, st
     if (!signature) {
         return tl::unexpected(jws::undecoded_signature(parts->signature));
     }
-    if (auto refused = jws::check_header(*header)) {
+    if (auto refused = jws::check_header(header_.root())) {
         return tl::unexpected(*std::move(refused));
     }
     if (const auto payload = parser_.parse_object(*payload_text, payload_); !payload) {
         return tl::unexpected(refusal(Error::payload_json, json::text(payload.error())));
     }
     return UnverifiedToken(
-        TokenParts({text, presented, parts->header.size() + 1 + parts->payload.size(), *signature, header_, payload_}));
+        keep({text, presented, parts->header.size() + 1 + parts->payload.size(), *signature, header_, payload_}));
+}
+
+TokenParts Verifier::keep(const TokenParts::Source& source) {
+    TokenParts parts(source, last_ ? &*last_ : nullptr);
+    last_ = parts;
+    return parts;
 }
 
 tl::expected<UnverifiedToken, Refusal> Verifier::parse_nested(const jwe::DecryptedToken& token) {
@@ -90,6 +100,7 @@ tl::expected<AuthenticToken, Refusal> Verifier::authenticate_encrypted(const jwe
         return tl::unexpected(refusal(Error::not_nested));
     }
     const auto segments = jwe::segments(token.text());
+    header_text_.reset();
     if (!base64url::decode(segments->header, bytes_.data()) ||
         !parser_.parse_object({bytes_.data(), base64url::decoded_size(segments->header.size())}, header_)) {
         return tl::unexpected(refusal(Error::header_json));
@@ -100,8 +111,8 @@ tl::expected<AuthenticToken, Refusal> Verifier::authenticate_encrypted(const jwe
     if (auto refused = check_replicated(token.header(), payload_.root())) {
         return tl::unexpected(*std::move(refused));
     }
-    return AuthenticToken(UnverifiedToken(TokenParts({token.text(), token.text(), 0, {}, header_, payload_})),
-                          std::nullopt, nullptr);
+    return AuthenticToken(UnverifiedToken(keep({token.text(), token.text(), 0, {}, header_, payload_})), std::nullopt,
+                          nullptr);
 }
 
 tl::expected<AuthenticToken, Refusal> Verifier::authenticate(UnverifiedToken&& token, const KeySet& keys,

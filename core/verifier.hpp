@@ -2,6 +2,7 @@
 
 #include <array>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include <tl/expected.hpp>
@@ -53,10 +54,15 @@ public:
                                                             const Demand& demand, Time now);
 
 private:
+    /// In the memory of the token before, once nobody has that any more: most are done with before the next one comes.
+    [[nodiscard]] TokenParts keep(const TokenParts::Source& source);
+
     json::Parser parser_;
+    std::optional<std::string> header_text_;  // of what is in header_, in base64url
     json::Document header_;
     json::Document payload_;
     std::array<char, base64url::decoded_size(max_token_size)> bytes_;
+    std::optional<TokenParts> last_;
 };
 
 }  // namespace jwt

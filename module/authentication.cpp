@@ -8,18 +8,13 @@ namespace ngx {
 
 tl::expected<jwt::UnverifiedToken, jwt::Refusal> parse_token(std::string_view text) {
     Worker& own = worker();
-    if (own.cache != nullptr) {
-        if (auto seen = own.cache->parsed(text)) {
-            return std::move(*seen);
-        }
-    }
-    return own.verifier.parse(text);
+    return own.cache == nullptr ? own.verifier.parse(text) : own.cache->parse(text, own.verifier);
 }
 
 std::optional<jwt::UnverifiedToken> known_nested_token(const LocationConfig& config, std::string_view text) {
     jwt::TokenCache* cache = worker().cache.get();
     const auto keys = decryption_keys(config);
-    return cache == nullptr || keys == nullptr ? std::nullopt : cache->parsed(text, keys.get());
+    return cache == nullptr || keys == nullptr ? std::nullopt : cache->parsed_nested(text, *keys);
 }
 
 tl::expected<jwt::AuthenticToken, jwt::Refusal> authenticate_token(const LocationConfig& config,
@@ -37,7 +32,7 @@ tl::expected<jwt::AuthenticToken, jwt::Refusal> authenticate_token(const Locatio
     auto authentic = jwt::Verifier::authenticate(std::move(token), keys, allowed);
     if (authentic) {
         const std::uint64_t evicted = cache->counts().evictions;
-        cache->insert(*authentic, keys, decryption_keys(config).get());
+        authentic = cache->insert(std::move(*authentic), keys, decryption_keys(config).get());
         count(Counter::cache_evictions, cache->counts().evictions - evicted);
     }
     return authentic;

@@ -76,9 +76,7 @@ bool decrypt_in_thread(ngx_http_request_t* r, EncryptedToken& token, const Locat
     // Taken out of here only by the thread: a pool that takes no work leaves it where it is.
     auto shared = std::make_shared<EncryptedToken>(std::move(token));
     auto task = Task::post(
-        [shared, keys = worker().live_keys.decrypting(*config.decryption_keys, KeyHolder::thread)]() noexcept {
-            return decrypt_safely(std::move(*shared), *keys);
-        },
+        [shared, keys = decryption_keys(config)]() noexcept { return decrypt_safely(std::move(*shared), *keys); },
         [r, waiting = started.get()](std::optional<Decryption::Result>&& result) noexcept {
             waiting->result.emplace(std::move(result));
             wake(r);
@@ -95,9 +93,7 @@ bool decrypt_in_thread(ngx_http_request_t* r, EncryptedToken& token, const Locat
 }  // namespace
 
 std::shared_ptr<const jwt::KeySet> decryption_keys(const LocationConfig& config) {
-    return config.decryption_keys == nullptr
-               ? nullptr
-               : worker().live_keys.decrypting(*config.decryption_keys, KeyHolder::request);
+    return config.decryption_keys == nullptr ? nullptr : worker().live_keys.decrypting(*config.decryption_keys);
 }
 
 Opened open_token(const LocationConfig& config, TokenForms forms, std::string_view text) {

@@ -56,7 +56,7 @@ struct Encryption {
 /// A signed token whose signature nobody has checked, or claims that a shared secret vouches for.
 using OpenedToken = std::variant<jwt::UnverifiedToken, jwt::AuthenticToken>;
 
-/// The keys that decrypt the location's tokens now, for its requests; null where it names none.
+/// The keys that decrypt the location's tokens now; null where it names none.
 [[nodiscard]] std::shared_ptr<const jwt::KeySet> decryption_keys(const LocationConfig& config);
 
 /// Takes a token apart that is of one of these forms, and decrypts it where it is encrypted, with the keys of the

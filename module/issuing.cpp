@@ -109,12 +109,6 @@ tl::expected<jwt::TokenRequest, Sentence> token_request(const LocationConfig& co
     return token;
 }
 
-/// The key of a location that has one.
-std::shared_ptr<const jwt::Key> own_signer(const LocationConfig& config) {
-    const bool slow = signs_slowly(static_cast<jwt::Algorithm>(config.algorithm));
-    return worker().live_keys.signer(*config.keys, slow ? KeyHolder::thread : KeyHolder::request);
-}
-
 /// The location's signing key, or that of a hook's text.
 tl::expected<std::shared_ptr<const jwt::Key>, Sentence> signing_key(const LocationConfig& config,
                                                                     std::optional<Value> text) {
@@ -135,7 +129,7 @@ tl::expected<std::shared_ptr<const jwt::Key>, Sentence> signing_key(const Locati
             "no key signs with jwt_algorithm " + called +
             ": write jwt_secret_key or jwt_private_key into the location or around it, or a hook \"encode_key\"");
     }
-    return own_signer(config);
+    return worker().live_keys.signer(*config.keys);
 }
 
 tl::expected<UnsignedToken, Sentence> with_key(const LocationConfig& config, const jwt::TokenRequest& token,
@@ -190,9 +184,10 @@ tl::expected<RenewedToken, std::string> renewed_token(const LocationConfig& conf
     if (!csrf.empty()) {
         token.claims.emplace_back("csrf", "\"" + csrf + "\"");
     }
-    return with_key(config, token, own_signer(config)).map([&csrf](UnsignedToken&& unsigned_token) {
-        return RenewedToken{std::move(unsigned_token), csrf};
-    });
+    return with_key(config, token, worker().live_keys.signer(*config.keys))
+        .map([&csrf](UnsignedToken&& unsigned_token) {
+            return RenewedToken{std::move(unsigned_token), csrf};
+        });
 }
 
 tl::expected<UnsignedToken, std::string> successor_token(const LocationConfig& config, const Succession& succession) {

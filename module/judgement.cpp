@@ -56,7 +56,9 @@ std::optional<Judgement> ask_store(const Requirement& requirement, Judging& judg
         return std::nullopt;  // a hook waits, which may have revoked the token itself
     }
     judging.step = Judging::Step::token_in_blocklist;
-    if (!requirement.check_revocation || !is_checked(*judging.config, candidate.token.payload())) {
+    const bool to_be_checked = worker().revocations != nullptr && requirement.check_revocation &&
+                               is_checked(*judging.config, candidate.token.payload());
+    if (!to_be_checked) {
         return std::nullopt;
     }
     switch (revocation_of(*judging.config, candidate.token)) {

@@ -11,10 +11,11 @@ std::optional<std::string_view> kid_of(const jwt::UnverifiedToken& token) {
     return kid ? kid->string() : std::nullopt;
 }
 
-/// What the configuration has. To count its holders would be to write to it.
+/// The configuration outlives requests and threads. There is nothing to share, and no use to be counted in memory that
+/// a request only reads.
 template <class T>
-std::shared_ptr<T> held(const std::shared_ptr<T>& configured, KeyHolder holder) noexcept {
-    return holder == KeyHolder::thread ? configured : std::shared_ptr<T>(std::shared_ptr<void>(), configured.get());
+std::shared_ptr<const T> configured(const T* object) noexcept {
+    return {std::shared_ptr<void>(), object};
 }
 
 }  // namespace
@@ -36,25 +37,24 @@ std::shared_ptr<const jwt::KeySet> LiveKeys::own_keys(const Keys& keys) const {
     if (keys.recipe != no_file && watch_->verifying(keys.recipe) != nullptr) {
         return watch_->verifying(keys.recipe);
     }
-    // The configuration outlives the request: nothing to share.
-    return {std::shared_ptr<void>(), &keys.verifying};
+    return configured(&keys.verifying);
 }
 
-std::shared_ptr<const jwt::Key> LiveKeys::signer(const Keys& keys, KeyHolder holder) const {
+std::shared_ptr<const jwt::Key> LiveKeys::signer(const Keys& keys) const {
     if (keys.recipe != no_file && watch_->signer(keys.recipe) != nullptr) {
         return watch_->signer(keys.recipe);
     }
-    return held(keys.signer, holder);
+    return configured(keys.signer.get());
 }
 
-std::shared_ptr<const jwt::KeySet> LiveKeys::decrypting(const DecryptionKeys& keys, KeyHolder holder) const {
+std::shared_ptr<const jwt::KeySet> LiveKeys::decrypting(const DecryptionKeys& keys) const {
     const auto& changed = watch_->decrypting(keys.recipe);
-    return changed != nullptr ? changed : held(keys.keys, holder);
+    return changed != nullptr ? changed : configured(keys.keys.get());
 }
 
 std::shared_ptr<const jwt::Key> LiveKeys::encrypter(const Encryption& how) const {
     const auto& changed = watch_->encrypter(how.recipe);
-    return changed != nullptr ? changed : held(how.key, KeyHolder::request);
+    return changed != nullptr ? changed : configured(how.key.get());
 }
 
 std::shared_ptr<const jwt::KeySet> LiveKeys::current(const Keys& keys) {

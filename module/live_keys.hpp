@@ -13,9 +13,6 @@
 
 namespace ngx {
 
-/// Who holds on to keys: a request, which its configuration outlives, or a thread, which it may not.
-enum class KeyHolder : std::uint8_t { request, thread };
-
 /// The keys of all locations in one worker, where some of them come from providers.
 class LiveKeys {
 public:
@@ -26,11 +23,11 @@ public:
     /// one of its parts is replaced, or may not be used any more, this is another object.
     [[nodiscard]] std::shared_ptr<const jwt::KeySet> current(const Keys& keys);
 
-    /// The key that signs now; null where the location has none.
-    [[nodiscard]] std::shared_ptr<const jwt::Key> signer(const Keys& keys, KeyHolder holder) const;
+    /// The key that signs now; null where the location has none. For threads too.
+    [[nodiscard]] std::shared_ptr<const jwt::Key> signer(const Keys& keys) const;
 
     /// The keys to decrypt with now. Never null.
-    [[nodiscard]] std::shared_ptr<const jwt::KeySet> decrypting(const DecryptionKeys& keys, KeyHolder holder) const;
+    [[nodiscard]] std::shared_ptr<const jwt::KeySet> decrypting(const DecryptionKeys& keys) const;
     /// The key to encrypt with now. Never null.
     [[nodiscard]] std::shared_ptr<const jwt::Key> encrypter(const Encryption& how) const;
 

@@ -1,5 +1,6 @@
 #include "lua_budget.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -10,11 +11,13 @@ namespace ngx {
 
 namespace {
 
+// Instructions from one look at what is left to the next.
 constexpr int normal_interval = 1000;
-// One instruction on a big string or table takes as long as thousands of others: look more often while there is one.
-constexpr int careful_interval = 50;
+// One instruction on a big string or table takes as long as thousands of others, a millisecond for some megabytes: look
+// more often the bigger what there is.
 constexpr std::size_t big_block = 256 * 1024;
-constexpr std::size_t steps_between_clocks = 1000;
+constexpr std::size_t careful_interval = 50;
+constexpr std::size_t least_interval = 4;
 // Memory is charged as steps too, for instructions that build large values; small ones cost what their instruction
 // does.
 constexpr std::size_t charged_block = 4096;
@@ -22,10 +25,14 @@ constexpr std::size_t bytes_per_step = 256;
 // How deep C functions and Lua functions may call each other in turn. A worker's stack is 8 MiB as a rule.
 constexpr std::uintptr_t max_c_stack = 1024 * 1024;
 
-std::uint64_t cpu_time() noexcept {
+std::uint64_t nanoseconds(clockid_t clock) noexcept {
     timespec now{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    clock_gettime(clock, &now);
     return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+std::uint64_t cpu_time() noexcept {
+    return nanoseconds(CLOCK_THREAD_CPUTIME_ID);
 }
 
 std::uintptr_t stack_address() noexcept {
@@ -74,10 +81,18 @@ void LuaBudget::resume(lua_State* lua, const LuaAccount& account) noexcept {
     steps_left_ = account.steps;
     steps_since_clock_ = 0;
     deadline_ = 0;
+    last_tick_ = 0;
     entry_ = stack_address();
     memory_cap_ = memory_used_ + account.memory;
     where_[0] = '\0';
-    arm(big_blocks_ == 0 ? normal_interval : careful_interval);
+    arm(wanted_interval());
+}
+
+int LuaBudget::wanted_interval() const noexcept {
+    if (big_bytes_ == 0) {
+        return normal_interval;
+    }
+    return static_cast<int>(std::clamp(careful_interval * big_block / big_bytes_, least_interval, careful_interval));
 }
 
 void LuaBudget::arm(int interval) noexcept {
@@ -103,19 +118,30 @@ bool LuaBudget::spend(std::size_t steps) noexcept {
     }
     steps_left_ -= steps;
     steps_since_clock_ += steps;
-    if (steps_since_clock_ < steps_between_clocks) {
+    if (steps_since_clock_ < static_cast<std::size_t>(interval_)) {
         return true;
     }
     steps_since_clock_ = 0;
-    const std::uint64_t now = cpu_time();
-    if (deadline_ == 0) {  // most calls end before their first look at the clock, which is a system call
-        deadline_ = now + static_cast<std::uint64_t>(time_.count());
-    } else if (now >= deadline_) {
+    if (!in_time()) {
         out_of_time_ = true;
         exhaust();
         return false;
     }
     return true;
+}
+
+bool LuaBudget::in_time() noexcept {
+    // The CPU clock is a system call, this one is not: where it stands still there is no need to ask.
+    const std::uint64_t tick = nanoseconds(CLOCK_MONOTONIC_COARSE);
+    if (tick == last_tick_) {
+        return true;
+    }
+    last_tick_ = tick;
+    const std::uint64_t now = cpu_time();
+    if (deadline_ == 0) {  // most calls end before their first look
+        deadline_ = now + static_cast<std::uint64_t>(time_.count());
+    }
+    return now < deadline_;
 }
 
 void LuaBudget::raise(lua_State* lua) {
@@ -147,7 +173,7 @@ void LuaBudget::charge(lua_State* lua, std::size_t steps) {
 
 void LuaBudget::tick(lua_State* lua) {
     charge(lua, static_cast<std::size_t>(interval_));
-    const int wanted = big_blocks_ == 0 ? normal_interval : careful_interval;
+    const int wanted = wanted_interval();
     if (active_ && wanted != interval_) {
         arm(wanted);
     }
@@ -179,9 +205,9 @@ void* LuaBudget::allocate(void* block, std::size_t old_size, std::size_t new_siz
         }
     }
     memory_used_ = memory_used_ - held + new_size;
-    big_blocks_ += static_cast<std::size_t>(new_size >= big_block) - static_cast<std::size_t>(held >= big_block);
-    if (active_ && !exhausted_ && big_blocks_ != 0 && interval_ == normal_interval) {
-        arm(careful_interval);
+    big_bytes_ += (new_size >= big_block ? new_size : 0) - (held >= big_block ? held : 0);
+    if (active_ && !exhausted_ && interval_ > wanted_interval()) {
+        arm(wanted_interval());
     }
     return result;
 }

@@ -65,6 +65,8 @@ public:
 
 private:
     bool spend(std::size_t steps) noexcept;
+    bool in_time() noexcept;
+    [[nodiscard]] int wanted_interval() const noexcept;
     void exhaust() noexcept;
     void arm(int interval) noexcept;
     void check_stack(lua_State* lua);
@@ -80,11 +82,12 @@ private:
     std::size_t steps_left_ = 0;
     std::size_t steps_since_clock_ = 0;
     std::chrono::nanoseconds time_{};
-    std::uint64_t deadline_ = 0;  // nanoseconds of thread CPU time; 0: the clock was not read yet
-    std::uintptr_t entry_ = 0;    // address in the C stack where the call began
+    std::uint64_t deadline_ = 0;   // nanoseconds of thread CPU time; 0: the clock was not read yet
+    std::uint64_t last_tick_ = 0;  // of the coarse clock, when it was
+    std::uintptr_t entry_ = 0;     // address in the C stack where the call began
     std::size_t memory_used_ = 0;
     std::size_t memory_cap_ = static_cast<std::size_t>(-1);
-    std::size_t big_blocks_ = 0;
+    std::size_t big_bytes_ = 0;  // in blocks that make single instructions slow
     std::array<char, 160> where_{};
 };
 

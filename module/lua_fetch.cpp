@@ -51,12 +51,12 @@ int push_response(lua_State* lua, const FetchedResponse& response) {
 }
 
 bool may_wait(lua_State* lua) noexcept {
-    return lua == LuaState::of(lua).call->thread && lua_isyieldable(lua) != 0;
+    return lua == LuaState::of(lua).call->thread.lua && lua_isyieldable(lua) != 0;
 }
 
 LuaCall& call_that_waits(lua_State* lua, const char* function) {
     LuaCall& call = *LuaState::of(lua).call;
-    if (lua != call.thread) {
+    if (lua != call.thread.lua) {
         lua_pushfstring(lua, "%s cannot wait in a coroutine: call it outside of coroutine.create and coroutine.wrap",
                         function);
         raise_at_author(lua, text_at(lua, -1));
@@ -87,7 +87,7 @@ int fetch(lua_State* lua) {
 
 int is_call_thread(lua_State* lua) {
     const LuaCall* call = LuaState::of(lua).call;
-    lua_pushboolean(lua, call != nullptr && lua_isthread(lua, 1) && lua_tothread(lua, 1) == call->thread ? 1 : 0);
+    lua_pushboolean(lua, call != nullptr && lua_isthread(lua, 1) && lua_tothread(lua, 1) == call->thread.lua ? 1 : 0);
     return 1;
 }
 

@@ -24,35 +24,36 @@ void push_reason(lua_State* lua, LuaCall& call) {
 }
 
 /// What a token leaves out is told to hooks as what it means.
-void set_default(lua_State* lua, const char* name, const char* text) {
-    lua_getfield(lua, -1, name);
-    const bool absent = lua_isnil(lua, -1);
-    lua_pop(lua, 1);
-    if (!absent) {
+void push_payload(lua_State* lua, const LuaCall& call) {
+    push_json(lua, call.payload);
+    if (call.hook == Hook::decode_key) {
         return;
     }
-    if (text == nullptr) {
+    if (!call.payload.member("type")) {
+        lua_pushliteral(lua, "access");
+        lua_setfield(lua, -2, "type");
+    }
+    if (!call.payload.member("fresh")) {
         lua_pushboolean(lua, 0);
-    } else {
-        lua_pushstring(lua, text);
+        lua_setfield(lua, -2, "fresh");
     }
-    lua_setfield(lua, -2, name);
 }
 
+/// No table is made of what the hook has no name for.
 void push_token(lua_State* lua, LuaCall& call) {
-    const JsonNode* nodes = LuaState::of(lua).nodes.data();
     push_hook(lua, call);
-    push_json(lua, nodes);
-    push_json(lua, nodes + call.payload_node);
-    if (call.hook != Hook::decode_key && lua_istable(lua, -1)) {
-        set_default(lua, "type", "access");
-        set_default(lua, "fresh", nullptr);
+    const std::size_t taken = LuaState::of(lua).sources[call.file].file.arguments_of(call.hook);
+    if (taken > 0) {
+        push_json(lua, call.header);
+    }
+    if (taken > 1) {
+        push_payload(lua, call);
     }
 }
 
-void push_additions(lua_State* lua, LuaCall&) {
+void push_additions(lua_State* lua, LuaCall& call) {
     lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::additions));
-    push_json(lua, LuaState::of(lua).nodes.data());
+    push_json(lua, call.payload);
 }
 
 void push_handler(lua_State* lua, LuaCall& call) {
@@ -77,11 +78,8 @@ void begin_hook(LuaCall& call, ngx_http_request_t* r, const LuaFile& file, Hook 
 void begin_token_hook(LuaCall& call, ngx_http_request_t* r, const LuaFile& file, Hook hook, jwt::json::Value header,
                       jwt::json::Value payload) {
     begin_hook(call, r, file, hook);
-    LuaState& state = *call.state;
-    state.nodes.clear();
-    append_nodes(state.nodes, header);
-    call.payload_node = state.nodes.size();
-    append_nodes(state.nodes, payload);
+    call.header = header;
+    call.payload = payload;
     call.push = push_token;
 }
 
@@ -226,7 +224,7 @@ auto LuaHost::call(LuaRun& run, Start&& start, Take&& take)
 
 tl::expected<void, NoResult> LuaHost::go_on(LuaCall& call) {
     LuaState& state = *call.state;
-    const bool begun = call.thread == nullptr;
+    const bool begun = call.thread.lua == nullptr;
     const bool timed = counts();
     const auto start = timed ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
     const LuaState::Outcome outcome = state.run(call);
@@ -336,8 +334,7 @@ tl::expected<std::string, NoResult> LuaHost::additions(LuaRun& run, ngx_http_req
             call.file = file.index;
             call.kind = "directive";
             call.name = "jwt_refresh";
-            call.state->nodes.clear();
-            append_nodes(call.state->nodes, identity);
+            call.payload = identity;
             call.push = push_additions;
             call.take = take_user;
         },

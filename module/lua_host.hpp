@@ -102,11 +102,15 @@ private:
 
 /// A hooks file in one host.
 struct LuaFile {
-    std::size_t index = 0;              // the host's own
-    std::bitset<hook_count> hooks;      // those it has
-    std::vector<std::string> handlers;  // names in its table `handlers`
+    std::size_t index = 0;                             // the host's own
+    std::bitset<hook_count> hooks;                     // those it has
+    std::vector<std::string> handlers;                 // names in its table `handlers`
+    std::array<std::uint8_t, hook_count> arguments{};  // how many its hooks have names for; 255 where they take any
 
     [[nodiscard]] bool has(Hook hook) const noexcept { return hooks.test(static_cast<std::size_t>(hook)); }
+    [[nodiscard]] std::size_t arguments_of(Hook hook) const noexcept {
+        return arguments[static_cast<std::size_t>(hook)];
+    }
 };
 
 class LuaState;  // lua_state.hpp

@@ -2,10 +2,7 @@
 
 #include "ngx.hpp"
 
-#include <cstdint>
-#include <string>
 #include <string_view>
-#include <vector>
 
 #include <lua.hpp>
 
@@ -13,22 +10,8 @@
 
 namespace ngx {
 
-/// One value of a JSON document in the order of its text: an array is followed by its elements, an object by a string
-/// and a value for each member. Trivial, so that Lua errors may unwind past whoever walks over them.
-struct JsonNode {
-    jwt::json::Type type;
-    bool boolean;
-    double number;
-    std::string_view text;
-    std::size_t size;  // elements or members
-};
-
-/// Appends the nodes of a value, whose strings stay the document's. Throws std::bad_alloc.
-void append_nodes(std::vector<JsonNode>& nodes, jwt::json::Value value);
-
-/// Pushes the value that begins at `node`, and says where it ends. Arrays are marked, so that an empty one is an array
-/// still when it is encoded. May raise.
-const JsonNode* push_json(lua_State* lua, const JsonNode* node);
+/// Pushes a value. Arrays are marked, so that an empty one is an array still when it is encoded. May raise.
+void push_json(lua_State* lua, jwt::json::Value value);
 
 /// Pushes the value of a JSON text; says what is wrong with the text, having pushed nothing, where it is none. May
 /// raise.

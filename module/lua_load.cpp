@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <new>
 #include <numeric>
 
@@ -10,6 +11,8 @@
 namespace ngx {
 
 namespace {
+
+constexpr std::uint8_t any_number = 255;
 
 struct OldName {
     std::string_view old;
@@ -138,6 +141,21 @@ void take_handlers(lua_State* lua, LuaFile& file, int index) {
     std::sort(file.handlers.begin(), file.handlers.end());
 }
 
+/// How many arguments the function on top of the stack has names for; 255 where it takes any number.
+std::uint8_t count_arguments(lua_State* lua) {
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::getinfo));
+    lua_pushvalue(lua, -2);
+    lua_pushliteral(lua, "u");
+    lua_call(lua, 2, 1);
+    lua_getfield(lua, -1, "isvararg");
+    lua_getfield(lua, -2, "nparams");
+    // An older LuaJIT says neither.
+    const bool known = lua_isboolean(lua, -2) && lua_toboolean(lua, -2) == 0 && lua_isnumber(lua, -1) != 0;
+    const auto count = known ? static_cast<std::uint8_t>(lua_tointeger(lua, -1)) : any_number;
+    lua_pop(lua, 3);
+    return count;
+}
+
 void take_hook(lua_State* lua, LuaFile& file, std::string_view key) {
     const std::optional<Hook> hook = hook_named(key);
     if (!hook) {
@@ -155,6 +173,7 @@ void take_hook(lua_State* lua, LuaFile& file, std::string_view key) {
     lua_rawseti(lua, -2, static_cast<int>(position) + 1);
     lua_pop(lua, 1);
     file.hooks.set(position);
+    file.arguments[position] = count_arguments(lua);
 }
 
 }  // namespace

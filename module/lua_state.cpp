@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "guard.hpp"
 
@@ -13,7 +14,7 @@ namespace ngx {
 namespace {
 
 // How much Lua code may hold on to between calls, in calls' worth, before its state is made anew.
-constexpr std::size_t kept_calls = 4;
+constexpr std::size_t kept_calls = 2;
 // Nobody waits while a file is loaded, and it may make its tables.
 constexpr int load_time = 20;
 
@@ -49,21 +50,19 @@ int report_error(lua_State* lua) {
 /// Moves what lies above `base` to the call's coroutine.
 void hand_over(lua_State* lua, LuaCall& call, int base) {
     call.arguments = lua_gettop(lua) - base;
-    lua_xmove(lua, call.thread, call.arguments);  // a handful, for which every stack has room
+    lua_xmove(lua, call.thread.lua, call.arguments);  // a handful, for which every stack has room
 }
 
 int start_call(lua_State* lua) {
-    LuaCall& call = *LuaState::of(lua).call;
-    lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::threads));
-    lua_State* thread = lua_newthread(lua);
-    call.anchor = luaL_ref(lua, 1);
-    call.thread = thread;
+    LuaState& state = LuaState::of(lua);
+    LuaCall& call = *state.call;
+    call.thread = state.take_thread();
     // The coroutine runs xpcall, which may wait, and calls the handler where the frames are still there.
     lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::xpcall));
     call.push(lua, call);
     lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::report_error));
-    lua_insert(lua, 4);
-    hand_over(lua, call, 1);
+    lua_insert(lua, 3);
+    hand_over(lua, call, 0);
     --call.arguments;  // the first is the function
     return 0;
 }
@@ -86,9 +85,9 @@ int resume_call(lua_State* lua) {
 
 int take_results(lua_State* lua) {
     LuaCall& call = *LuaState::of(lua).call;
-    const int count = lua_gettop(call.thread);
+    const int count = lua_gettop(call.thread.lua);
     luaL_checkstack(lua, count, "too many values");
-    lua_xmove(call.thread, lua, count);
+    lua_xmove(call.thread.lua, lua, count);
     lua_remove(lua, 1);  // xpcall's true
     call.take(lua, call, 1);
     return 0;
@@ -161,17 +160,42 @@ bool LuaState::open() {
 }
 
 void LuaState::close() noexcept {
+    idle_ = {};
     if (lua != nullptr) {
         lua_close(lua);
         lua = nullptr;
     }
 }
 
+LuaThread LuaState::take_thread() {
+    if (idle_.lua != nullptr) {
+        return std::exchange(idle_, {});
+    }
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::threads));
+    LuaThread thread;
+    thread.lua = lua_newthread(lua);
+    thread.anchor = luaL_ref(lua, -2);
+    lua_pop(lua, 1);
+    return thread;
+}
+
+void LuaState::put_back(LuaThread thread, bool ended) noexcept {
+    if (thread.lua == nullptr || lua == nullptr) {
+        return;
+    }
+    if (ended && idle_.lua == nullptr) {
+        lua_settop(thread.lua, 0);
+        idle_ = thread;
+        return;
+    }
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, slot(LuaSlot::threads));
+    luaL_unref(lua, -1, thread.anchor);
+    lua_pop(lua, 1);
+}
+
 LuaCall::~LuaCall() {
-    if (anchor != 0 && state != nullptr && state->lua != nullptr) {
-        lua_rawgeti(state->lua, LUA_REGISTRYINDEX, slot(LuaSlot::threads));
-        luaL_unref(state->lua, -1, anchor);
-        lua_pop(state->lua, 1);
+    if (state != nullptr) {
+        state->put_back(thread, returned);
     }
 }
 
@@ -185,11 +209,11 @@ int LuaState::protect(LuaSlot function) {
 }
 
 LuaState::Outcome LuaState::advance(LuaCall& next, int& status) {
-    status = protect(next.thread == nullptr ? LuaSlot::start_call : LuaSlot::resume_call);
+    status = protect(next.thread.lua == nullptr ? LuaSlot::start_call : LuaSlot::resume_call);
     if (status != 0) {
         return Outcome::failed;
     }
-    status = lua_resume(next.thread, next.arguments);
+    status = lua_resume(next.thread.lua, next.arguments);
     if (status == LUA_YIELD) {
         status = 0;
         if (next.waits() && !budget.exhausted()) {
@@ -198,7 +222,7 @@ LuaState::Outcome LuaState::advance(LuaCall& next, int& status) {
         report.set_message("attempt to yield outside a coroutine");
         return Outcome::failed;
     }
-    if (status == 0 && lua_toboolean(next.thread, 1) == 0) {
+    if (status == 0 && lua_toboolean(next.thread.lua, 1) == 0) {
         // Where memory ran out, or the handler failed itself, there is no report.
         status = report.message[0] != '\0' ? LUA_ERRRUN : budget.memory_refused() ? LUA_ERRMEM : LUA_ERRERR;
     }
@@ -218,7 +242,7 @@ LuaState::Outcome LuaState::run(LuaCall& next) {
     }
     call = &next;
     const std::chrono::milliseconds time = loading ? load_time * limits.time : limits.time;
-    if (next.thread == nullptr) {
+    if (next.thread.lua == nullptr) {
         next.generation = ++generation;
         budget.begin(lua, time);
     } else {

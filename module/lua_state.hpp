@@ -43,6 +43,7 @@ enum class LuaSlot : int {
     library_mark,
     globals_mark,
     request_mark,
+    getinfo,
     first_file
 };
 
@@ -55,6 +56,12 @@ enum class FileSlot : int { handlers = hook_count + 1, environment, modules };
 
 class LuaState;
 
+/// A coroutine that a call runs in.
+struct LuaThread {
+    lua_State* lua = nullptr;
+    int anchor = 0;  // keeps it alive: its place in LuaSlot::threads
+};
+
 /// One call into Lua, from the module's side: a coroutine of its own, which waits where the call does. Arguments are
 /// pushed and results taken in protected calls.
 struct LuaCall {
@@ -66,8 +73,7 @@ struct LuaCall {
     [[nodiscard]] bool waits() const noexcept { return subrequest != nullptr || write != nullptr || late != nullptr; }
 
     std::shared_ptr<LuaState> state;           // outlives the host's own where that is made anew while the call waits
-    lua_State* thread = nullptr;               // null before the call starts
-    int anchor = 0;                            // keeps the thread alive: its place in LuaSlot::threads
+    LuaThread thread;                          // null before the call starts
     int arguments = 0;                         // on the thread, for the next resume
     ngx_http_request_t* subrequest = nullptr;  // that it waits for
     std::unique_ptr<RevocationWrite, RevocationWriteEnd> write;  // or that
@@ -83,7 +89,8 @@ struct LuaCall {
     void (*take)(lua_State* lua, LuaCall& call, int first) = nullptr;  // its results, from `first` to the top
     Hook hook = Hook::expired_token;
     std::string_view reason;
-    std::size_t payload_node = 0;  // where the payload begins in LuaState::nodes; the header is first
+    jwt::json::Value header;       // of the hooks that are told a token
+    jwt::json::Value payload;      // of the same; or the identity, of who asks for additions
     ServiceResult request_body{};  // read once: it may have to come from a file
     bool request_body_read = false;
     bool returned = false;  // what fails now is its result
@@ -131,6 +138,10 @@ public:
     [[nodiscard]] bool overfull() noexcept;
     /// Loads `sources[index]`. False where it failed: `report` says why.
     [[nodiscard]] bool load(std::size_t index);
+    /// A coroutine for a call, which must be put back. May raise.
+    [[nodiscard]] LuaThread take_thread();
+    /// `ended`: its function returned, so that it can run another.
+    void put_back(LuaThread thread, bool ended) noexcept;
 
     [[nodiscard]] ngx_log_t* log() const noexcept;
 
@@ -150,12 +161,12 @@ public:
     std::string error;
     jwt::json::Parser parser;
     jwt::json::Document document;
-    std::vector<JsonNode> nodes;          // arguments of the call
-    std::vector<JsonNode> decoded_nodes;  // of the text that is being decoded
 
 private:
     [[nodiscard]] Outcome advance(LuaCall& call, int& status);
     [[nodiscard]] int protect(LuaSlot function);
+
+    LuaThread idle_;  // of a call before; the next one takes it
 };
 
 /// How the errors of writes to the revocation store begin.

@@ -145,7 +145,9 @@ void Revocations::finish(const Result& result) {
 /// The write may still be made: it is not acknowledged.
 void Revocations::give_up() {
     stuck_ = true;
-    tell(std::exchange(writing_, {}), unavailable("is busy: another process writes"));
+    const Result busy = unavailable("is busy: another process writes");
+    complain(busy.error());
+    tell(std::exchange(writing_, {}), busy);
 }
 
 /// Each its part of the outcomes. Whoever is told may write again, or end what others wait for.
@@ -205,14 +207,15 @@ void Revocations::sweep() {
     }
     using Looked = std::pair<StoreResult<Store::Swept>, StoreResult<jwt::revocation::Statistics>>;
     auto task = Task::post(
-        [store = store_, check_readers, verify = !std::exchange(verified_, true)]() -> Looked {
+        // `at`: the time that was found sane, whatever the clock says once the thread comes to it.
+        [store = store_, check_readers, at = now(), verify = !std::exchange(verified_, true)]() -> Looked {
             if (auto good = verify ? store->verify(goes_on) : StoreResult<void>(); !good) {
                 return {tl::unexpected<StoreFailure>(good.error()), store->statistics()};
             }
             if (check_readers) {
                 store->check_readers();
             }
-            return {store->sweep(swept_at_once, precise_now()), store->statistics()};
+            return {store->sweep(swept_at_once, at), store->statistics()};
         },
         [this](const Looked& done) {
             const auto& [swept, statistics] = done;

@@ -1,8 +1,6 @@
 #include "text.hpp"
 
 #include <algorithm>
-#include <cstdint>
-#include <cstring>
 
 namespace ngx {
 
@@ -18,18 +16,16 @@ constexpr bool is_white_space(char c) noexcept {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-constexpr std::size_t stride = 32;
+constexpr std::size_t stride = 64;
 
-/// Whether one of `stride` bytes is a space or below it, as white space is.
+/// Whether one of `stride` bytes is a space or below it, as white space is. Compilers look at many bytes at once where
+/// there is no way out of the loop.
 bool may_have_white_space(const char* text) noexcept {
-    constexpr std::uint64_t ones = 0x0101010101010101;
-    std::uint64_t low = 0;
-    for (std::size_t i = 0; i < stride; i += sizeof(std::uint64_t)) {
-        std::uint64_t bytes;
-        std::memcpy(&bytes, text + i, sizeof bytes);
-        low |= (bytes - ones * ('\x20' + 1)) & ~bytes;
+    unsigned char least = ' ' + 1;
+    for (std::size_t i = 0; i < stride; ++i) {
+        least = std::min(least, static_cast<unsigned char>(text[i]));
     }
-    return (low & ones * 0x80) != 0;
+    return least <= ' ';
 }
 
 constexpr int hex_digit(char c) noexcept {
@@ -46,7 +42,8 @@ bool is_token(std::string_view text) noexcept {
 }
 
 bool same_name(std::string_view a, std::string_view b) noexcept {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                      [](char x, char y) { return x == y || lower(x) == lower(y); });
 }
 
 std::string_view trimmed(std::string_view text) noexcept {
@@ -64,6 +61,9 @@ std::string_view take_word(std::string_view& text) noexcept {
     std::size_t end = 0;
     while (end + stride <= text.size() && !may_have_white_space(text.data() + end)) {
         end += stride;
+    }
+    if (end != 0 && text.size() - end < stride && !may_have_white_space(text.data() + text.size() - stride)) {
+        end = text.size();
     }
     while (end < text.size() && !is_white_space(text[end])) {
         ++end;

@@ -74,17 +74,18 @@ ngx_int_t start_worker(ngx_cycle_t* cycle) noexcept {
             started->counters = start_counters(config.counters);
             started->live_keys = LiveKeys(config.key_requests, config.key_files);
             if (const std::size_t size = config.cache == nullptr ? default_cache_size : *config.cache; size != 0) {
-                started->cache = std::make_unique<jwt::TokenCache>(size);
+                started->cache =
+                    std::make_unique<jwt::TokenCache>(jwt::TokenCache::Options{size, config.revocation != nullptr});
             }
             if (config.lua != nullptr) {
                 load_files(*started, config);
             }
             if (config.revocation != nullptr) {
                 started->revocations = std::make_unique<Revocations>(*config.revocation);
-            }
-            if (config.replication != nullptr) {
-                started->replication = std::make_unique<Replication>(*config.replication, *started->revocations,
-                                                                     config.revocation->store.folder);
+                if (config.replication != nullptr) {
+                    started->replication = std::make_unique<Replication>(*config.replication, *started->revocations,
+                                                                         config.revocation->store.folder);
+                }
             }
         }
         current = started.release();

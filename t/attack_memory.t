@@ -121,11 +121,15 @@ SKIP: {
     location /any/ { satisfy any; deny all; jwt_required; proxy_pass %%BACKEND%%; }
     location /login { jwt_encode_audience here; jwt_encode_issuer https://idp; jwt_handler login; }
     location /refresh { jwt_required refresh; jwt_handler login; }
+    location /rsa/ { jwt_private_key %%DIR%%/rsa.pem; jwt_algorithm RS256; jwt_decryption_key %%DIR%%/rsa.pem; jwt_accept nested; jwt_encrypt RSA-OAEP-256 A256GCM %%DIR%%/rsa.pub;
+        location = /rsa/login { jwt_encode_audience here; jwt_encode_issuer https://idp; jwt_handler login; }
+        location = /rsa/page { jwt_required; jwt_lua_file off; try_files /hooks.lua =404; root %%DIR%%; } }
     location /part { internal; return 200 part; }
     location /request/ { auth_request /authz; proxy_pass %%BACKEND%%; }
     location /authz { internal; jwt_required; return 200; }
 EOF_CONFIG
             files => {
+                'rsa.pem' => $rsa->{private}, 'rsa.pub' => $rsa->{public},
                 'keys.jwks' => JSON::PP::encode_json({ keys => [{ %{ $rsa->{public_jwk} }, kid => 'r' }, { %{ $ec->{public_jwk} }, kid => 'e' }] }),
                 'hooks.lua' => <<'EOF_LUA',
 local jwt = require "jwt"
@@ -175,6 +179,9 @@ EOF_LUA
             my $login = $t->get('/login');
             is($login->{status}, 200, "$round: login");
             is($t->get_with('/refresh', $login->{json}[1])->{status}, 200, "$round: refresh");
+            my $nested = $t->get('/rsa/login')->{json}[0];
+            is(() = $nested =~ /[.]/g, 4, "$round: what threads sign");
+            is($t->get_with('/rsa/page', $nested)->{status}, 200, "$round: and decrypt");
             is($t->request('OPTIONS', '/headers/')->{status}, 200, "$round: an exempt method");
             ok($t->reload, "$round: reload");
         }

@@ -148,9 +148,22 @@ like(did(), qr/\A0 200 1\d\d\z/, 'each of which is new again when its turn comes
 is_deeply([grep { status('plain', $_) != 200 } ($many[0]) x 5], [], 'one of them five times');
 like(did(), qr/\A4 1 /, 'is known again');
 
+# memory: of a worker that has seen many more tokens than there is room for
+my $count = $ENV{JWT_CACHE_TOKENS} || 3000;
+my $size = $ENV{JWT_CACHE_SIZE} || '4m';
+ok($t->reload(http => "root %%DIR%%/html; jwt_cache $size;"), "jwt_cache $size");
+my ($worker) = $t->workers;
+my $memory = sub { return (JWTTest::_read("/proc/$worker/status") =~ /^RssAnon:\s+(\d+) kB/m)[0] * 1024 };
+my $pad = 'x' x 1000;
+is_deeply([grep { status('plain', token(claims(jti => "first $_"))) != 200 } 1 .. 20], [], 'a worker at work');
+my $before = $memory->();
+is_deeply([grep { status('plain', token(claims(jti => "token $_", pad => substr $pad, $_ % 500))) != 200 } 1 .. $count], [], "$count tokens");
+like(did(), qr/\A0 \d+ [1-9]\d{2}/, 'of which most were forgotten again');
+cmp_ok($memory->() - $before, '<', 1.1 * ($size =~ s/m//r) * 2**20, 'take no more memory than they may, and a tenth');
+
 # row 60: rotation
 $t->write('secret', $other_key);
-ok($t->reload, 'other keys');
+ok($t->reload(http => 'root %%DIR%%/html; jwt_cache 64k;'), 'other keys');
 is(status('plain', $token), 422, 'row 60: a token of the keys before is refused');
 is(status('plain', $theirs), 200, 'and one of the new keys is not');
 $t->write('secret', $JWTTest::Token::secret);

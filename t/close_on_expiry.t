@@ -6,6 +6,7 @@ use lib "$FindBin::Bin/lib";
 use IO::Select;
 use IO::Socket::UNIX;
 use JWTTest;
+use List::Util qw(max min);
 use Time::HiRes qw(sleep time);
 
 # ---- an application whose answers never end by themselves
@@ -63,6 +64,7 @@ sub application_ended { return -e "$socket_dir/$_[0].ended" }
 my $proxy = "proxy_pass http://unix:$socket_dir/application:; proxy_http_version 1.1; proxy_buffering off;
     proxy_set_header Upgrade \$http_upgrade; proxy_set_header Connection \$http_connection;";
 
+my $before_nginx = time;
 $t = JWTTest->new(
     http2  => 1,
     http   => 'jwt_revocation_store %%DIR%%/revoked size=4m;',
@@ -90,7 +92,8 @@ EOF_CONFIG
 # ---- clients, all at once: what takes a second for one takes no more for all
 
 my $start = time;
-my $life  = $ENV{JWT_PRELOAD} ? 4 : 1.5;  # seconds in which all clients must be there: more where nginx is slow
+# Seconds in which all clients must be there, which takes about as long as nginx took to start.
+my $life  = min(8, max(1.5, 20 * ($start - $before_nginx)));
 my $short = token(claims(exp => $start + $life));
 my $long  = token(claims(exp => $start + 3600));
 my %client;
@@ -162,11 +165,11 @@ sub listen_until {
 }
 
 my @answering = grep { !/silent|leaving|waits/ } keys %client;
-ok listen_until(sub { !grep { !length $client{$_}{got} } @answering }, 5), 'everyone is answered';
+ok listen_until(sub { !grep { !length $client{$_}{got} } @answering }, 8), 'everyone is answered';
 like $client{$_}{got}, qr{\AHTTP/1\.1 (?:101|200) }, "$_ was let in" for sort grep { !/h2/ } @answering;
 for my $name (grep { /^ws/ } sort keys %client) {
     syswrite $client{$name}{socket}, "hello $name";
-    ok listen_until(sub { $client{$name}{got} =~ /hello $name\z/ }, 2), "$name echoes";
+    ok listen_until(sub { $client{$name}{got} =~ /hello $name\z/ }, 10), "$name echoes";
 }
 
 # Those that leave do so in every way: at once, half closed, with bytes unread.
@@ -182,13 +185,13 @@ ok !(grep { $client{$_}{ended} } @ending), 'before it expires nothing ends';
 listen_until(sub { !grep { !$client{$_}{ended} } @ending, 'ws_leeway' }, $life + 6);
 for my $name (@ending) {
     cmp_ok $client{$name}{ended} || 0, '>=', $start + $life, "$name ends, not before its token";
-    cmp_ok $client{$name}{ended} || 1e12, '<', $start + $life + 3, "$name ends soon after";
+    cmp_ok $client{$name}{ended} || 1e12, '<', $start + $life + 5, "$name ends soon after";
     my $behind = $name eq 'waits' ? 'waits_behind' : $name;
-    ok $t->wait_for(2, sub { application_ended($behind) }), "$name: the application is told";
+    ok $t->wait_for(10, sub { application_ended($behind) }), "$name: the application is told";
 }
 cmp_ok $client{ws_leeway}{ended} || 0, '>=', $start + $life + 1, 'leeway counts';
 is $client{silent}{got}, '', 'nothing was said to who waited';
-ok $t->wait_for(2, sub { $t->read_file('access.log') =~ m{"GET /ends/silent\?silent HTTP/1\.1" 401 } }), 'which the access log calls 401';
+ok $t->wait_for(10, sub { $t->read_file('access.log') =~ m{"GET /ends/silent\?silent HTTP/1\.1" 401 } }), 'which the access log calls 401';
 
 listen_until(sub { 0 }, 0.2);
 for my $name (@staying) {
@@ -197,7 +200,7 @@ for my $name (@staying) {
 }
 for my $name (qw(ws_long ws_stays)) {
     syswrite $client{$name}{socket}, "again $name";
-    ok listen_until(sub { $client{$name}{got} =~ /again $name\z/ }, 2), "$name still echoes";
+    ok listen_until(sub { $client{$name}{got} =~ /again $name\z/ }, 10), "$name still echoes";
 }
 
 # ---- HTTP/2: the stream, and not the connection
@@ -208,9 +211,9 @@ is_deeply \%reset, { 1 => 1, 5 => 1 }, 'the streams of the expired token are res
 ok !$h2_client->{ended}, 'their connection goes on';
 ok !grep({ $_->{type} == 7 } @frames), 'nor is it told to go away';
 my $seen = length $h2_client->{got};
-ok listen_until(sub { grep { $_->{type} == 0 && $_->{stream} == 3 } h2_frames(substr $h2_client->{got}, $seen) }, 2),
+ok listen_until(sub { grep { $_->{type} == 0 && $_->{stream} == 3 } h2_frames(substr $h2_client->{got}, $seen) }, 10),
     'the other stream brings more';
-ok $t->wait_for(2, sub { application_ended('h2') && application_ended('h2_silent') }), 'the application is told of both';
+ok $t->wait_for(10, sub { application_ended('h2') && application_ended('h2_silent') }), 'the application is told of both';
 ok !application_ended('h2_long'), 'and of no other';
 
 my $json = $t->get('/status')->{json};
@@ -223,10 +226,10 @@ my $gone = token(claims(exp => undef, jti => 'gone'));
 open_client(revoked_ws => '/ends/ws', $gone, @upgrade);
 open_client(revoked    => '/ends/stream',      $gone);
 open_client(unchecked  => '/unchecked/stream', $gone);
-ok listen_until(sub { !grep { !length $client{$_}{got} } qw(revoked_ws revoked unchecked) }, 5), 'responses of a token that never expires';
+ok listen_until(sub { !grep { !length $client{$_}{got} } qw(revoked_ws revoked unchecked) }, 10), 'responses of a token that never expires';
 is $t->post('/logout', [Authorization => "Bearer $gone"], '')->{status}, 200, 'which is revoked';
-ok listen_until(sub { $client{revoked_ws}{ended} && $client{revoked}{ended} }, 4), 'end';
-ok $t->wait_for(2, sub { application_ended('revoked_ws') && application_ended('revoked') }), 'for the application too';
+ok listen_until(sub { $client{revoked_ws}{ended} && $client{revoked}{ended} }, 10), 'end';
+ok $t->wait_for(10, sub { application_ended('revoked_ws') && application_ended('revoked') }), 'for the application too';
 listen_until(sub { 0 }, 0.2);
 ok !$client{$_}{ended}, "$_ goes on" for qw(unchecked ws_long forever);
 $json = $t->get('/status')->{json};
@@ -236,14 +239,14 @@ is +(grep { $_->{reason} eq 'revoked' } @{ $json->{responses_closed_total} })[0]
 
 my $last = token(claims(exp => time + $life));
 open_client(through_reload => '/ends/ws', $last, @upgrade);
-ok listen_until(sub { $client{through_reload}{got} =~ /101/ }, 2), 'one more';
+ok listen_until(sub { $client{through_reload}{got} =~ /101/ }, 10), 'one more';
 $_->{socket} && close $_->{socket}, delete $_->{socket} for grep { $_->{name} ne 'through_reload' } values %client;
 my ($old) = $t->workers;
 ok $t->reload, 'reload';
 syswrite $client{through_reload}{socket}, 'still here';
-ok listen_until(sub { $client{through_reload}{got} =~ /still here\z/ }, 2), 'a reload ends no response';
-ok listen_until(sub { $client{through_reload}{ended} }, $life + 4), 'its token does';
-ok $t->wait_for(5, sub { !kill 0, $old }), 'and the old worker is gone';
+ok listen_until(sub { $client{through_reload}{got} =~ /still here\z/ }, 10), 'a reload ends no response';
+ok listen_until(sub { $client{through_reload}{ended} }, $life + 8), 'its token does';
+ok $t->wait_for(10, sub { !kill 0, $old }), 'and the old worker is gone';
 is $t->get_with('/status', $long)->{status}, 200, 'the new one serves';
 
 kill TERM => $application;

@@ -12,7 +12,8 @@ plan skip_all => 'no recordings beside this repository' unless -e $player;
 plan skip_all => 'the player starts an nginx of its own, with neither sanitizers nor a static module'
     if $ENV{JWT_PRELOAD} || $ENV{JWT_STATIC};
 
-open my $replay, '-|', 'python3', $player, '--module', JWTTest->module, '--show', 100_000 or die "python3: $!";
+my @nginx = $ENV{JWT_NGINX} ? ('--nginx', $ENV{JWT_NGINX}) : ();
+open my $replay, '-|', 'python3', $player, @nginx, '--module', JWTTest->module, '--show', 100_000 or die "python3: $!";
 my @lines = <$replay>;
 close $replay;
 chomp @lines;

@@ -124,7 +124,7 @@ my $left = token(claims(jti => 'left'));
 my $leaving = $t->connection;
 $leaving->request('POST', '/logout', bearer($left), '');
 $leaving->close;
-ok $t->wait_for(5, sub { status_of($left) == 401 }), 'a client that leaves';
+ok $t->wait_for(10, sub { status_of($left) == 401 }), 'a client that leaves';
 
 # ---- what lasts
 

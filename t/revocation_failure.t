@@ -2,9 +2,13 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use IO::Select;
 use JWTTest;
+use POSIX ();
+use Time::HiRes ();
 
-# A store that is full, on a full disk, read-only or damaged: writes say so, reads go on, nothing comes back to life.
+# A store that is full, on a full disk, read-only, damaged or held by a process that hangs: writes say so, reads go on,
+# nothing comes back to life.
 
 my $secret = $JWTTest::Token::secret;
 my $hooks = <<'LUA';
@@ -41,6 +45,31 @@ sub server {
     return JWTTest->new(http => "jwt_revocation_store $store;", config => $config, files => \%files, %more);
 }
 
+# Another process hangs in the middle of a write. The first answer takes 5 seconds, in which the rest of this file runs.
+sub stuck_server {
+    my $t = server('%%DIR%%/store');
+    my %token = map { $_ => new_token($_) } qw(gone waits refused late);
+    is($t->get_with('/logout', $token{gone})->{status}, 200, 'stuck writer: control: a write');
+    my $binary = $t->dir . '/writer';
+    system('cc', '-O1', '-o', $binary, "$FindBin::Bin/lib/store_writer.c", '-llmdb') == 0 or die 'store_writer.c does not compile';
+    my $writer = { t => $t, token => \%token };
+    pipe my $from, my $to or die "pipe: $!";
+    pipe my $input, $writer->{input} or die "pipe: $!";
+    $writer->{pid} = fork // die "fork: $!";
+    if (!$writer->{pid}) {
+        close $writer->{input};
+        open STDIN, '<&', $input;
+        open STDOUT, '>&', $to;
+        exec $binary, $t->dir . '/store' or POSIX::_exit(127);
+    }
+    close $_ for $to, $input;
+    is(scalar <$from>, "held\n", 'stuck writer: another process writes');
+    $writer->{asked} = Time::HiRes::time();
+    $writer->{waiting} = $t->connection;
+    $writer->{waiting}->request('GET', '/logout', [Authorization => "Bearer $token{waits}"]);
+    return $writer;
+}
+
 # Revokes in so many requests at once until one of them is not a 200.
 my $filled = 0;
 sub fill {
@@ -73,6 +102,8 @@ sub check_full {
     like($t->log, qr/the revocation store .* (?:is full|has no room)/, "$name: the log says why");
     return ($gone, $live);
 }
+
+my $stuck = stuck_server();
 
 {
     my $t = server('%%DIR%%/store size=1m');
@@ -152,6 +183,30 @@ SKIP: {
     is($second->get_with('/api/', $other)->{status}, 401, 'control: the first store is as it was');
     ok(!$t->reload(http => 'jwt_revocation_store %%DIR%%/nowhere/store;'), 'a reload with an impossible folder is refused');
     is($t->get_with('/logout', $other)->{status}, 200, 'and the old configuration serves on');
+}
+
+{
+    my ($t, $token) = @$stuck{qw(t token)};
+    my $checks = 0;
+    my $right = sub { $t->get_with('/api/', $token->{gone})->{status} == 401 && $t->get_with('/api/', $token->{late})->{status} == 200 };
+    until (IO::Select->new($stuck->{waiting}{socket})->can_read(0.01)) {
+        $right->() ? ++$checks : last;
+        die 'nobody is answered' if Time::HiRes::time() > $stuck->{asked} + 30;
+    }
+    my $waited = Time::HiRes::time() - $stuck->{asked};
+    ok($right->(), "stuck writer: what was revoked is refused, and nothing else, in $checks checks meanwhile");
+    is($stuck->{waiting}->response->{status}, 503, 'stuck writer: no revocation is acknowledged');
+    cmp_ok($waited, '>', 4.9, 'stuck writer: it had 5 seconds');
+    is($t->get_with('/logout', $token->{refused})->{status}, 503, 'stuck writer: nor the next, which does not wait');
+    cmp_ok(Time::HiRes::time() - $stuck->{asked} - $waited, '<', 4, 'stuck writer: as long');
+    like($t->log, qr/the revocation store ".*" is busy: another process writes/, 'stuck writer: the log says so');
+    ok($t->reload, 'stuck writer: a reload');
+    ok($right->(), 'stuck writer: and checks go on');
+    close $stuck->{input};
+    waitpid $stuck->{pid}, 0;
+    is($t->get_with('/logout', $token->{refused})->{status}, 200, 'stuck writer: gone, and it writes again');
+    is($t->get_with('/api/', $token->{refused})->{status}, 401, 'stuck writer: which counts');
+    ok($right->(), 'stuck writer: and nothing else changed');
 }
 
 {

@@ -27,7 +27,7 @@ sub programs {
             or die "the build failed: cmake --build $folder says why\n";
     }
     $folder = abs_path($folder);
-    -e "$folder/$_" or die "$folder/$_ is not there: configure with -DJWT_BENCH=ON\n" for qw(ngx_http_jwt_module.so jwt bench_tokens bench_revocations core_bench);
+    -e "$folder/$_" or die "$folder/$_ is not there: configure with -DJWT_BENCH=ON\n" for qw(ngx_http_jwt_module.so ngx_http_bare_module.so jwt bench_tokens bench_revocations core_bench);
     return $folder;
 }
 
@@ -110,9 +110,11 @@ sub configuration {
     my $user = $> == 0 ? 'user root;' : '';
     my $temporary = join ' ', map { "${_}_temp_path $self->{dir}/$_;" } qw(client_body proxy fastcgi uwsgi scgi);
     my $main = $parts{main} // 'worker_processes 1; worker_cpu_affinity 01;';
+    my $bare = join "\n        ", map { "location = /bare/$_ { bare_verify $_; empty_gif; }" } @{ $parts{bare} || [] };
     my ($http, $server) = map { s/%%DIR%%/$self->{dir}/gr } $parts{http} // '', $parts{server} // '';
     return <<"EOF_CONF";
 load_module $self->{folder}/ngx_http_jwt_module.so;
+load_module $self->{folder}/ngx_http_bare_module.so;
 $user
 daemon off; pid $self->{dir}/nginx.pid; error_log $self->{dir}/error.log crit;
 $main
@@ -123,6 +125,7 @@ http {
     server {
         listen 127.0.0.1:$self->{port};
         location = /plain { empty_gif; }
+        $bare
         $server
     }
 }

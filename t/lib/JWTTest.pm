@@ -193,12 +193,12 @@ sub log { return $_[0]->read_file('error.log') }
 sub wait_for {
     my ($self, $seconds, $condition) = @_;
     my $end = time + $seconds;
-    while (time < $end) {
+    while (1) {
+        my $last = time >= $end;  # asked once more after a time in which this process did not run
         my $result = $condition->();
-        return $result if $result;
+        return $result if $result || $last;
         sleep 0.01;
     }
-    return;
 }
 
 sub wait_log {

@@ -241,6 +241,27 @@ TEST(Value, VisitsInOrder) {
     EXPECT_EQ(seen, R"(b[3,1,2];a"x";3,1,2,)");
 }
 
+TEST(Items, AreThereInArraysAndObjectsAlone) {
+    Parser parser;
+    Document document;
+    const auto all = [&](const char* text) {
+        std::string seen;
+        for (jwt::json::Items items(*parser.parse(text, document)); items.next();) {
+            seen += std::string(items.of_object() ? items.name() : "-") + items.value().text() + ' ';
+        }
+        return seen;
+    };
+    EXPECT_EQ(all(R"({"a":{"b":[1]},"c":[[],{}],"d":"e","f":1.5,"g":null})"),
+              R"(a{"b":[1]} c[[],{}] d"e" f1.5 gnull )");
+    EXPECT_EQ(all(R"([{"b":[1]},[],-1,"",true])"), R"(-{"b":[1]} -[] --1 -"" -true )");
+    for (const char* none : {"{}", "[]", "1", R"("ab")", "true", "null"}) {
+        EXPECT_EQ(all(none), "") << none;
+    }
+    jwt::json::Items none{Value()};
+    EXPECT_FALSE(none.next());
+    EXPECT_FALSE(none.next());
+}
+
 TEST(Document, IsNullUntilParsedInto) {
     const Document document;
     EXPECT_EQ(document.root().type(), Type::null);

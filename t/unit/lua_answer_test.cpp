@@ -91,6 +91,60 @@ TEST_F(LuaAnswerTest, HooksAreToldTheToken) {
               R"(422 application/json {"why":"Not enough segments"})");
 }
 
+TEST_F(LuaAnswerTest, HooksAreToldWhatTheyTake) {
+    jwt::json::Document header;
+    jwt::json::Document payload;
+    const auto header_value = parsed(R"({"kid":"k"})", header);
+    const auto payload_value = parsed(R"({"sub":"alice"})", payload);
+    const auto user = [&](const char* function) {
+        const auto file = load("takes" + std::to_string(++files_) + ".lua",
+                               std::string("local function both(h, p) return h.kid .. p.sub .. p.type end return { "
+                                           "user_lookup = ") +
+                                   function + " }");
+        const auto found = host_->user(run_, request_.r(), *file, header_value, payload_value);
+        return !found ? "failed" : found->value_or("nobody");
+    };
+    EXPECT_EQ(user("function() return 'nothing' end"), R"("nothing")");
+    EXPECT_EQ(user("function(header) return header.kid end"), R"("k")");
+    EXPECT_EQ(user("function(_, payload) return payload.sub end"), R"("alice")");
+    EXPECT_EQ(user("function(header, payload, more) return header.kid .. payload.sub .. type(more) end"),
+              R"("kalicenil")");
+    EXPECT_EQ(user("function(...) return select('#', ...) .. both(...) end"), R"("2kaliceaccess")");
+    EXPECT_EQ(user("function(header, ...) return select('#', ...) .. both(header, ...) end"), R"("1kaliceaccess")");
+    EXPECT_EQ(user("coroutine.wrap(function(...) return select('#', ...) .. both(...) end)"), R"("2kaliceaccess")");
+    EXPECT_EQ(user("rawequal"), "false") << "a function of Lua's own, which fails with fewer than two";
+}
+
+TEST_F(LuaAnswerTest, ACallKnowsNothingOfThoseBefore) {
+    // They share a coroutine, where the one before has returned.
+    const auto file = load("shared.lua", R"(
+        local kept
+        return { user_lookup = function(header, payload)
+          local a, b, c
+          if a ~= nil or b ~= nil or c ~= nil then return "a local has a value" end
+          a, b, c = header, payload, { payload }
+          if payload.more ~= nil or header.more ~= nil then return "a table was seen before" end
+          header.more, payload.more = a, b
+          if payload.n == 1 then error("on purpose") end
+          if payload.n == 2 then while true do end end
+          if payload.n == 3 then return coroutine.yield() end
+          if payload.n == 4 then return print end
+          if payload.n == 5 then local function deep(n) return n == 0 and 0 or 1 + deep(n - 1) end deep(5000) end
+          if payload.n == 6 then kept = coroutine.create(function() coroutine.yield(a) return payload end) coroutine.resume(kept) end
+          return payload.n
+        end })");
+    ASSERT_TRUE(file) << file.error();
+    for (int i = 0; i < 70; ++i) {
+        jwt::json::Document header;
+        jwt::json::Document payload;
+        const std::string n = std::to_string(i % 7);
+        const auto header_value = parsed("{}", header);
+        const auto found = host_->user(run_, request_.r(), *file, header_value, parsed("{\"n\":" + n + "}", payload));
+        const bool fails = i % 7 >= 1 && i % 7 <= 4;
+        EXPECT_EQ(found ? found->value_or("nobody") : "failed", fails ? "failed" : n) << last_log();
+    }
+}
+
 TEST_F(LuaAnswerTest, Decisions) {
     EXPECT_EQ(decision(*hook("token_in_blocklist", "return payload.jti == 'x'"), R"({"jti":"x"})"), true);
     EXPECT_EQ(decision(*hook("token_in_blocklist", "return payload.jti == 'x'"), R"({"jti":"y"})"), false);

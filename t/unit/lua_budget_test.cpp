@@ -104,7 +104,20 @@ constexpr Endless endless[] = {
     {"upper_loop", "local s = ('x'):rep(5e6) while true do local t = s:upper() end"},
     {"compare_loop", "local a = ('x'):rep(3e6) local b = a .. 'y' while true do local c = a < b end"},
     {"sub_loop", "local s = ('x'):rep(3e6) local t = s:sub(2) while true do local u = s:sub(2) end"},
-    {"tonumber_loop", "local s = ('0'):rep(3e6) while true do tonumber(s) end"},
+    {"tonumber_loop", "local s = ('0'):rep(7e6) while true do tonumber(s) end"},
+    {"text_as_number",
+     "local s = ('0'):rep(7e6) while true do local n = s + 1 n = s + 1 n = s + 1 n = s + 1 n = s + 1 n = s + 1 "
+     "n = s + 1 n = s + 1 n = s + 1 n = s + 1 n = s + 1 n = s + 1 n = s + 1 n = s + 1 end"},
+    {"sort_long_strings",
+     "local p = ('x'):rep(200000) local t = {} for i = 1, 70 do t[i] = p .. i end while true do table.sort(t) end"},
+    {"format_of_thousands",
+     "local t = {} for i = 1, 7900 do t[i] = 1e308 end while true do "
+     "pcall(string.format, ('%99.99f'):rep(7900), unpack(t)) end"},
+    {"format_loop", "while true do local s = ('%99.99f%99.99f%99.99f'):format(1e308, 1e308, 1e308) end"},
+    {"date_of_thousands", "while true do os.date(('%c'):rep(200000)) end"},
+    {"concat_of_numbers", "local t = {} for i = 1, 200000 do t[i] = 1e-300 / i end while true do table.concat(t) end"},
+    {"sort_by_a_function_of_c",
+     "local t = {} for i = 1, 1000 do t[i] = i end while true do table.sort(t, rawequal) end"},
     {"next_over_empty",
      "local t = {} for i = 1, 200000 do t[i] = i end for i = 1, 200000 do t[i] = nil end "
      "while true do next(t) end"},
@@ -174,6 +187,69 @@ TEST_F(LuaLimitsTest, LoadingIsLimited) {
     EXPECT_THAT(refusal("local t = {} for i = 1, 1e5 do t[i] = ('x'):rep(500) .. i end return {}"),
                 HasSubstr("it needs more than"));
     EXPECT_EQ(refusal("return {}"), "");
+}
+
+TEST_F(LuaLimitsTest, EveryComparisonOfASortCounts) {
+    // M. D. McIlroy, A Killer Adversary for Quicksort (1999): decides while it is compared, so as to make it worst.
+    restart({.steps = 1'000'000'000, .memory = 100'000'000, .time = std::chrono::seconds(60)});
+    const auto made = load("adversary.lua", R"(
+        return { handlers = { test = function()
+          local count = 3000
+          local value, order, solid, candidate, gas = {}, {}, 0, 0, count + 1
+          for i = 1, count do value[i], order[i] = gas, i end
+          table.sort(order, function(x, y)
+            if value[x] == gas and value[y] == gas then
+              solid = solid + 1
+              value[x == candidate and x or y] = solid
+            end
+            if value[x] == gas then candidate = x elseif value[y] == gas then candidate = y end
+            return value[x] < value[y]
+          end)
+          return value
+        end } })");
+    ASSERT_TRUE(made) << made.error();
+    const auto worst = host_->handle(run_, request_.r(), *made, "test");
+    ASSERT_TRUE(worst) << last_log();
+
+    restart({});
+    const std::string sorted = "local list = request:json({ force = true }) table.sort(list) return tostring(list[1])";
+    request_.body = worst->body;
+    const double begin = cpu_milliseconds();
+    EXPECT_EQ(handled(sorted), "failed");
+    EXPECT_LT(cpu_milliseconds() - begin, most_milliseconds);
+    EXPECT_THAT(last_log(), HasSubstr("stopped after"));
+    request_.body = "[3000";
+    for (int i = 1; i < 3000; ++i) {
+        request_.body += "," + std::to_string(i * 7919 % 3001);
+    }
+    request_.body += "]";
+    EXPECT_EQ(handled(sorted), "200 text/plain; charset=utf-8 1");
+    EXPECT_EQ(handled("local t = { 'b', 'a', 'ab', 'c' } table.sort(t) return table.concat(t)"),
+              "200 text/plain; charset=utf-8 aabbc");
+    EXPECT_EQ(handled("local t = { 1, 3, 2 } table.sort(t, function(a, b) return a > b end) return table.concat(t)"),
+              "200 text/plain; charset=utf-8 321");
+    EXPECT_EQ(handled("table.sort({ 1, 'a' })"), "failed");
+    EXPECT_THAT(last_log(), HasSubstr("attempt to compare string with number"));
+    EXPECT_EQ(handled("table.sort({ 2, 1 }, 5)"), "failed");
+    EXPECT_THAT(last_log(), HasSubstr("function expected, got number"));
+}
+
+TEST_F(LuaLimitsTest, ManyNamesAreNotEvenCompared) {
+    const auto object = [](std::size_t names) {
+        std::string text = "{";
+        for (std::size_t i = 0; i < names; ++i) {
+            text += "\"" + std::to_string(i * 2654435761 % 4294967296) + "\":0,";
+        }
+        return text + "\"last\":1}";
+    };
+    const std::string last = "return tostring(request:json({ force = true }).last)";
+    request_.body = object(500'000);
+    const double begin = cpu_milliseconds();
+    EXPECT_EQ(handled(last), "failed");
+    EXPECT_LT(cpu_milliseconds() - begin, sanitized ? 1000 : 50);
+    EXPECT_THAT(last_log(), HasSubstr("stopped after 1000000 steps"));
+    request_.body = object(5000);
+    EXPECT_EQ(handled(last), "200 text/plain; charset=utf-8 1");
 }
 
 TEST_F(LuaLimitsTest, MemoryIsGivenBack) {

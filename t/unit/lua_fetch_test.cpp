@@ -47,6 +47,31 @@ TEST_F(LuaFetchTest, CallsWaitAtTheSameTime) {
     EXPECT_THAT(first.done, ElementsAre("fetch GET /a   -"));
 }
 
+TEST_F(LuaFetchTest, CoroutinesGoFromCallToCall) {
+    const auto echo = file("local mine = request.uri; return mine .. jwt.fetch('/a').body .. request.uri");
+    std::vector<std::unique_ptr<FakeRequest>> requests;
+    std::vector<ngx::LuaRun> runs(40);
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        requests.push_back(std::make_unique<FakeRequest>());
+        requests[i]->set(&ngx_http_request_t::uri, "/" + std::to_string(i));
+        requests[i]->fetched = "-";
+    }
+    // Each begins where another has just ended, or was given up, while others wait.
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        ASSERT_TRUE(waits(runs[i], *requests[i], echo)) << i;
+        if (i % 4 == 1) {
+            runs[i - 1] = ngx::LuaRun();
+        }
+        if (i % 4 == 3) {
+            for (const std::size_t j : {i, i - 1, i - 2}) {
+                const std::string uri = "/" + std::to_string(j);
+                EXPECT_EQ(ended(runs[j], *requests[j], echo), "200 text/plain; charset=utf-8 " + uri + "-" + uri);
+            }
+            EXPECT_EQ(handled("return 'good'"), "200 text/plain; charset=utf-8 good");
+        }
+    }
+}
+
 TEST_F(LuaFetchTest, ACallEndsWithItsRequest) {
     restart({.memory = 2'000'000});
     const auto again = file("local big = ('x'):rep(300000) .. #jwt.fetch('/a').body; return tostring(#big)");

@@ -62,7 +62,19 @@ Record record(const std::string& jti) {
 /// A replica, and what would be around it.
 class Exchange {
 public:
-    explicit Exchange(Replica::Options options = {}) : replica_(std::move(options), "me") { replica_.connected(); }
+    explicit Exchange(Replica::Options options = {})
+        : has_password_(!options.password.empty()), replica_(std::move(options), "me") {
+        connect();
+    }
+
+    /// To where the exchange begins; to the very beginning where there is a password.
+    void connect() {
+        replica_.connected();
+        if (!has_password_) {
+            EXPECT_EQ(sent(), "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n");
+            EXPECT_EQ(problem(ok), "");
+        }
+    }
 
     [[nodiscard]] std::string sent() {
         auto step = replica_.next(now_);
@@ -109,6 +121,7 @@ public:
     void pass(std::chrono::seconds time) { now_ += time; }
 
 private:
+    bool has_password_;
     Replica replica_;
     Time now_ = at(1'763'769'600);
 };
@@ -135,17 +148,29 @@ TEST(RevocationSync, AGreetingFirst) {
     EXPECT_EQ(nameless.sent(), "*2\r\n$4\r\nAUTH\r\n$6\r\ns3cret\r\n");
 }
 
+TEST(RevocationSync, WhoGivesNoPasswordIsToldThatOneIsAskedForWhateverThereIsToSend) {
+    Replica replica({}, "me");
+    replica.connected();
+    const auto step = replica.next(at(1));
+    ASSERT_TRUE(std::holds_alternative<Send>(step));
+    EXPECT_EQ(std::get<Send>(step).bytes, "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n")
+        << "of more than ten words Redis would say that they are too many";
+    const auto refused = replica.answered(text_reply("NOAUTH Authentication required.", Reply::Type::error), at(1));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error(), "answered: NOAUTH Authentication required.");
+}
+
 TEST(RevocationSync, ErrorsAreToldWithoutThePassword) {
     Exchange exchange({"", "s3cret", 1, "key"});
     static_cast<void>(exchange.sent());
     EXPECT_EQ(exchange.problem(text_reply("WRONGPASS s3cret", Reply::Type::error)),
               "refused authentication: WRONGPASS");
-    exchange.replica().connected();
+    exchange.connect();
     static_cast<void>(exchange.sent());
     EXPECT_EQ(exchange.problem(ok), "");
     static_cast<void>(exchange.sent());
     EXPECT_THAT(exchange.problem(text_reply("ERR not s3cret", Reply::Type::error)), Not(HasSubstr("s3cret")));
-    exchange.replica().connected();
+    exchange.connect();
     static_cast<void>(exchange.sent());
     EXPECT_EQ(exchange.problem(ok), "");
     static_cast<void>(exchange.sent());
@@ -210,7 +235,7 @@ TEST(RevocationSync, AChangeLeavesTheOutboxWhenItIsReadInTheStream) {
     EXPECT_EQ(work.drop, 5U) << "that Redis took it is not enough: it may fail before others have it";
     exchange.worked(unsent({6}));
     EXPECT_THAT(exchange.sent(), HasSubstr("XRANGE")) << "it is not sent twice over one connection";
-    exchange.replica().connected();
+    exchange.connect();
     static_cast<void>(exchange.work());
     exchange.worked(unsent({6}));
     EXPECT_THAT(exchange.sent(), HasSubstr("me:6")) << "but over the next";
@@ -223,7 +248,7 @@ TEST(RevocationSync, AnApplicationsEntryIsInTheHashBeforeItIsPassedOver) {
         list({entry(position, {"kind", "start"}), entry("1763769599001-0", {"kind", "token", "jti", "x"})});
     static_cast<void>(exchange.round({}, stream));
     EXPECT_THAT(exchange.sent(), HasSubstr("\r\n-\r\n")) << "written, and not appended";
-    exchange.replica().connected();  // no answer came
+    exchange.connect();  // no answer came
     const Work work = exchange.work();
     EXPECT_FALSE(work.position && work.position->starts_with("1763769599001-0"));
     exchange.worked();
@@ -319,7 +344,7 @@ TEST(RevocationSync, AnExchangeOfEverythingBeginsAnewWithItsConnection) {
     page.page.records = {record("mine")};
     page.page.next = record("mine").id;
     exchange.worked(std::move(page));
-    exchange.replica().connected();
+    exchange.connect();
     const Work work = exchange.work();
     ASSERT_TRUE(work.page.has_value());
     EXPECT_FALSE(*work.page);

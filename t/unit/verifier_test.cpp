@@ -112,6 +112,52 @@ TEST(Verifier, AcceptsAToken) {
     EXPECT_EQ(moved.authentic().algorithm(), Algorithm::hs256);
 }
 
+// What is kept of a token for the next one speaks for no other.
+TEST(Verifier, ReadsEachHeader) {
+    Verifier verifier;
+    const std::string good = token_of(plain_header);
+    const std::string body = good.substr(good.find('.'));
+    const auto error = [&](const std::string& text) { return verifier.parse(text).error().error; };
+    EXPECT_EQ(error(body), Error::header_json) << "of the first token";
+    for (int round = 0; round < 2; ++round) {
+        ASSERT_TRUE(verifier.parse(good));
+        EXPECT_EQ(error(body), Error::header_json) << "an empty one";
+        EXPECT_EQ(error(body), Error::header_json) << "and again";
+        ASSERT_TRUE(verifier.parse(good));
+        EXPECT_EQ(error("e30K*" + body), Error::header_encoding);
+        EXPECT_EQ(error("bnVsbA" + body), Error::header_json) << "null";
+        EXPECT_EQ(error("bnVsbA" + body), Error::header_json);
+        const std::string critical = token_of(R"({"alg":"HS256","crit":["x"]})");
+        EXPECT_EQ(error(critical), Error::critical);
+        EXPECT_EQ(error(critical), Error::critical);
+        const std::string other = token_of(R"({"alg":"HS512","kid":"k"})");
+        EXPECT_EQ(verifier.parse(other)->header().member("alg")->string(), "HS512");
+        EXPECT_EQ(verifier.parse(good)->header().text(), plain_header);
+        EXPECT_EQ(verifier.parse(good)->header().text(), plain_header);
+    }
+}
+
+// The memory of a token that nobody has any more is used again, and of no other.
+TEST(Verifier, LeavesTokensThatAreHeld) {
+    Verifier verifier;
+    const auto text = [](int i) {
+        return token_of(plain_header, "{\"sub\":\"" + std::string(static_cast<std::size_t>(i) * 37 % 200, 'x') +
+                                          std::to_string(i) + "\"}");
+    };
+    std::vector<AuthenticToken> held;
+    for (int i = 0; i < 100; ++i) {
+        auto token = verifier.parse(text(i));
+        ASSERT_TRUE(token);
+        if (i % 3 == 0) {
+            held.push_back(*Verifier::authenticate(*std::move(token), key_set(), hmacs));
+        }
+        for (std::size_t k = 0; k < held.size(); ++k) {
+            ASSERT_EQ(held[k].text(), text(static_cast<int>(k) * 3));
+            ASSERT_EQ(held[k].payload().member("sub")->string()->substr(0, 1), k == 0 ? "0" : "x");
+        }
+    }
+}
+
 TEST(Verifier, SharesAnAuthenticTokenAmongItsCopies) {
     auto verifier = std::make_unique<Verifier>();
     const std::string text = token_of(plain_header, R"({"sub":"alice","list":[1,-2,3.5,"\u0061",{"a":null}],"e":""})");
@@ -128,7 +174,7 @@ TEST(Verifier, SharesAnAuthenticTokenAmongItsCopies) {
     EXPECT_EQ(second.text(), text);
     EXPECT_EQ(second.presented(), "wrapped");
     EXPECT_EQ(second.signing_input(), text.substr(0, text.rfind('.')));
-    EXPECT_LT(second.size(), 1000U);
+    EXPECT_LT(second.copied_size(), 1000U);
 
     // It may go the way again, and is no more than its text then.
     UnverifiedToken again = second.unverified();

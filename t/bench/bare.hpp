@@ -1,0 +1,43 @@
+#pragma once
+
+#include <openssl/evp.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "core/key.hpp"
+
+namespace bench {
+
+template <auto free>
+struct Free {
+    template <class T>
+    void operator()(T* object) const noexcept {
+        free(object);
+    }
+};
+using KeyHandle = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
+
+/// Ends the program: a benchmark of what does not work measures nothing.
+void require(bool good, const char* what);
+
+/// A key of an algorithm, and a token that it signed.
+struct Subject {
+    jwt::Algorithm algorithm;
+    std::string secret;  // of HS
+    KeyHandle pkey;      // of the others
+    std::shared_ptr<const jwt::Key> key;
+    std::string token;
+    std::string input;
+    std::string signature;  // as in the token
+};
+
+/// A token of about 500 bytes.
+[[nodiscard]] Subject make_subject(jwt::Algorithm algorithm);
+
+/// The least that OpenSSL can be asked to do for this token: a call with everything prepared, which says whether the
+/// signature matches. It refers to the subject.
+[[nodiscard]] std::function<bool()> bare_verification(const Subject& subject);
+
+}  // namespace bench
