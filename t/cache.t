@@ -159,7 +159,10 @@ is_deeply([grep { status('plain', token(claims(jti => "first $_"))) != 200 } 1 .
 my $before = $memory->();
 is_deeply([grep { status('plain', token(claims(jti => "token $_", pad => substr $pad, $_ % 500))) != 200 } 1 .. $count], [], "$count tokens");
 like(did(), qr/\A0 \d+ [1-9]\d{2}/, 'of which most were forgotten again');
-cmp_ok($memory->() - $before, '<', 1.1 * ($size =~ s/m//r) * 2**20, 'take no more memory than they may, and a tenth');
+SKIP: {
+    skip 'a sanitizer takes memory of its own', 1 if $ENV{JWT_PRELOAD};
+    cmp_ok($memory->() - $before, '<', 1.1 * ($size =~ s/m//r) * 2**20, 'take no more memory than they may, and a tenth');
+}
 
 # row 60: rotation
 $t->write('secret', $other_key);
