@@ -5,11 +5,18 @@
 #include <cstring>
 #include <string>
 
-#include <sanitizer/asan_interface.h>
 #include <sys/mman.h>
 
 #include "random.hpp"
 #include "revocation.hpp"
+
+// Not every compiler comes with sanitizers.
+#if __has_include(<sanitizer/asan_interface.h>)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size)
+#define ASAN_UNPOISON_MEMORY_REGION(address, size)
+#endif
 
 namespace jwt {
 namespace {
