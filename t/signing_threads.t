@@ -36,7 +36,10 @@ return {
       table.sort({ 1, 2 }, function(a, b) token = token or issue() return a < b end)
       return token
     end,
-    long = function() return jwt.create_access_token(("x"):rep(16000)) end,
+    long = function()
+      local token = jwt.create_access_token(("x"):rep(16000))
+      return token
+    end,
     barely = function()
       -- Short enough until it is signed.
       local ok, why
@@ -146,8 +149,8 @@ is(payload($cookie)->{sub}, 'alice', 'are set after the wait');
 is(payload(asked($t, 1, 'a subrequest', sub { $t->get('/handler/fetched')->{body} }))->{sub}, 'alice', 'waits too');
 
 is($t->get('/handler/long')->{status}, 500, 'a token that would be too long is none');
-like($t->log, qr/hook.*|handler long of .* failed: .*hooks\.lua:\d+: the token would be longer than 16384 bytes/, 'and the log says where');
-like($t->get('/handler/barely')->{body}, qr/hooks\.lua|the token would be longer than 16384 bytes/, 'also one that is too long once it is signed');
+like($t->log, qr/handler long of .* failed: .*hooks\.lua:\d+: the token would be longer than 16384 bytes/, 'and the log says where');
+like($t->get('/handler/barely')->{body}, qr/the token would be longer than 16384 bytes/, 'also one that is too long once it is signed');
 
 # ---- jwt_refresh
 
