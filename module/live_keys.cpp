@@ -18,6 +18,12 @@ std::shared_ptr<const T> configured(const T* object) noexcept {
     return {std::shared_ptr<void>(), object};
 }
 
+/// `changed`: what was taken in of files; null where none of them changed.
+template <class T>
+std::shared_ptr<const T> changed_or_configured(const std::shared_ptr<const T>& changed, const T* object) noexcept {
+    return changed != nullptr ? changed : configured(object);
+}
+
 }  // namespace
 
 LiveKeys::LiveKeys(const KeyRequests* requests, const KeyFiles* files) {
@@ -34,27 +40,21 @@ LiveKeys::LiveKeys(const KeyRequests* requests, const KeyFiles* files) {
 }
 
 std::shared_ptr<const jwt::KeySet> LiveKeys::own_keys(const Keys& keys) const {
-    if (keys.recipe != no_file && watch_->verifying(keys.recipe) != nullptr) {
-        return watch_->verifying(keys.recipe);
-    }
-    return configured(&keys.verifying);
+    return keys.recipe == no_file ? configured(&keys.verifying)
+                                  : changed_or_configured(watch_->verifying(keys.recipe), &keys.verifying);
 }
 
 std::shared_ptr<const jwt::Key> LiveKeys::signer(const Keys& keys) const {
-    if (keys.recipe != no_file && watch_->signer(keys.recipe) != nullptr) {
-        return watch_->signer(keys.recipe);
-    }
-    return configured(keys.signer.get());
+    return keys.recipe == no_file ? configured(keys.signer.get())
+                                  : changed_or_configured(watch_->signer(keys.recipe), keys.signer.get());
 }
 
 std::shared_ptr<const jwt::KeySet> LiveKeys::decrypting(const DecryptionKeys& keys) const {
-    const auto& changed = watch_->decrypting(keys.recipe);
-    return changed != nullptr ? changed : configured(keys.keys.get());
+    return changed_or_configured(watch_->decrypting(keys.recipe), keys.keys.get());
 }
 
 std::shared_ptr<const jwt::Key> LiveKeys::encrypter(const Encryption& how) const {
-    const auto& changed = watch_->encrypter(how.recipe);
-    return changed != nullptr ? changed : configured(how.key.get());
+    return changed_or_configured(watch_->encrypter(how.recipe), how.key.get());
 }
 
 std::shared_ptr<const jwt::KeySet> LiveKeys::current(const Keys& keys) {
