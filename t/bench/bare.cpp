@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "core/base64url.hpp"
+#include "core/ecdsa.hpp"
 #include "core/signature.hpp"
 
 namespace bench {
@@ -23,11 +24,12 @@ namespace {
 
 constexpr std::size_t token_size = 500;
 
-using KeyContext = std::unique_ptr<EVP_PKEY_CTX, Free<EVP_PKEY_CTX_free>>;
-using DigestContext = std::unique_ptr<EVP_MD_CTX, Free<EVP_MD_CTX_free>>;
-using Digest = std::unique_ptr<EVP_MD, Free<EVP_MD_free>>;
-using Mac = std::unique_ptr<EVP_MAC, Free<EVP_MAC_free>>;
-using MacContext = std::unique_ptr<EVP_MAC_CTX, Free<EVP_MAC_CTX_free>>;
+using jwt::openssl::Digest;
+using jwt::openssl::DigestContext;
+using jwt::openssl::Mac;
+using jwt::openssl::MacContext;
+using jwt::openssl::Pkey;
+using jwt::openssl::PkeyContext;
 
 const unsigned char* bytes(std::string_view text) {
     return reinterpret_cast<const unsigned char*>(text.data());
@@ -38,28 +40,28 @@ const char* digest_name(Algorithm algorithm) {
     return name.ends_with("384") ? "SHA384" : name.ends_with("512") ? "SHA512" : "SHA256";
 }
 
-KeyHandle new_pkey(Algorithm algorithm) {
+Pkey new_pkey(Algorithm algorithm) {
     switch (algorithm) {
         case Algorithm::es256:
-            return KeyHandle(EVP_EC_gen("P-256"));
+            return Pkey(EVP_EC_gen("P-256"));
         case Algorithm::es384:
-            return KeyHandle(EVP_EC_gen("P-384"));
+            return Pkey(EVP_EC_gen("P-384"));
         case Algorithm::es512:
-            return KeyHandle(EVP_EC_gen("P-521"));
+            return Pkey(EVP_EC_gen("P-521"));
         case Algorithm::es256k:
-            return KeyHandle(EVP_EC_gen("secp256k1"));
+            return Pkey(EVP_EC_gen("secp256k1"));
         case Algorithm::eddsa:
         case Algorithm::ed25519:
-            return KeyHandle(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
+            return Pkey(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
         case Algorithm::ed448:
-            return KeyHandle(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED448"));
+            return Pkey(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED448"));
         default:
-            return KeyHandle(EVP_RSA_gen(2048));
+            return Pkey(EVP_RSA_gen(2048));
     }
 }
 
 std::string private_pem(EVP_PKEY* pkey) {
-    const std::unique_ptr<BIO, Free<BIO_free_all>> memory(BIO_new(BIO_s_mem()));
+    const jwt::openssl::Bio memory(BIO_new(BIO_s_mem()));
     require(PEM_write_bio_PrivateKey(memory.get(), pkey, nullptr, nullptr, 0, nullptr, nullptr) == 1, "PEM");
     char* data = nullptr;
     const long size = BIO_get_mem_data(memory.get(), &data);
@@ -95,16 +97,8 @@ std::function<bool()> bare_eddsa(const Subject& subject) {
 }
 
 std::string der(std::string_view signature) {
-    const auto half = static_cast<int>(signature.size() / 2);
-    const std::unique_ptr<ECDSA_SIG, Free<ECDSA_SIG_free>> pair(ECDSA_SIG_new());
-    require(ECDSA_SIG_set0(pair.get(), BN_bin2bn(bytes(signature), half, nullptr),
-                           BN_bin2bn(bytes(signature) + half, half, nullptr)) == 1,
-            "ECDSA_SIG");
-    unsigned char* out = nullptr;
-    const int size = i2d_ECDSA_SIG(pair.get(), &out);
-    const std::string text(reinterpret_cast<char*>(out), static_cast<std::size_t>(size));
-    OPENSSL_free(out);
-    return text;
+    const jwt::DerSignature made = jwt::ecdsa_der(signature);
+    return {made.bytes.begin(), made.bytes.begin() + made.size};
 }
 
 /// RSA and ECDSA: a hash and a verification on kept contexts.
@@ -114,7 +108,7 @@ std::function<bool()> bare_hashed(const Subject& subject) {
     const Digest digest(EVP_MD_fetch(nullptr, digest_name(subject.algorithm), nullptr));
     const std::shared_ptr<EVP_MD_CTX> hash = DigestContext(EVP_MD_CTX_new());
     require(EVP_DigestInit_ex2(hash.get(), digest.get(), nullptr) == 1, "digest");
-    const std::shared_ptr<EVP_PKEY_CTX> context = KeyContext(EVP_PKEY_CTX_new(subject.pkey.get(), nullptr));
+    const std::shared_ptr<EVP_PKEY_CTX> context = PkeyContext(EVP_PKEY_CTX_new(subject.pkey.get(), nullptr));
     require(EVP_PKEY_verify_init(context.get()) == 1, "verify_init");
     require(EVP_PKEY_CTX_set_signature_md(context.get(), digest.get()) == 1, "signature_md");
     if (is_pss) {

@@ -1,23 +1,13 @@
 #pragma once
 
-#include <openssl/evp.h>
-
 #include <functional>
 #include <memory>
 #include <string>
 
 #include "core/key.hpp"
+#include "core/openssl.hpp"
 
 namespace bench {
-
-template <auto free>
-struct Free {
-    template <class T>
-    void operator()(T* object) const noexcept {
-        free(object);
-    }
-};
-using KeyHandle = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
 
 /// Ends the program: a benchmark of what does not work measures nothing.
 void require(bool good, const char* what);
@@ -25,8 +15,8 @@ void require(bool good, const char* what);
 /// A key of an algorithm, and a token that it signed.
 struct Subject {
     jwt::Algorithm algorithm;
-    std::string secret;  // of HS
-    KeyHandle pkey;      // of the others
+    std::string secret;       // of HS
+    jwt::openssl::Pkey pkey;  // of the others
     std::shared_ptr<const jwt::Key> key;
     std::string token;
     std::string input;
