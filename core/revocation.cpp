@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "base64url.hpp"
-#include "digest.hpp"
 
 namespace jwt::revocation {
 
@@ -30,22 +29,28 @@ std::string_view view(const Sha256::Hash& hash) noexcept {
     return {reinterpret_cast<const char*>(hash.data()), hash.size()};
 }
 
-IssuerPart issuer_part(Sha256& sha256, Issuer::Scope scope, std::string_view name) {
+constexpr char first_byte(Kind kind) noexcept {
+    return static_cast<char>(kind);
+}
+
+constexpr char first_byte(Issuer::Scope scope) noexcept {
+    return scope == Issuer::Scope::named ? '\1' : '\0';
+}
+
+Sha256::Hash hash_of(Sha256& sha256, char first, std::string_view name) {
+    return sha256({std::string_view(&first, 1), name});
+}
+
+IssuerPart issuer_part(const Sha256::Hash& hash) noexcept {
     IssuerPart part{};
-    if (scope != Issuer::Scope::any) {
-        const bool named = scope == Issuer::Scope::named;
-        const Sha256::Hash hash = sha256({named ? std::string_view("\1", 1) : std::string_view("\0", 1), name});
-        std::copy_n(hash.begin(), part.size(), part.begin());
-    }
+    std::copy_n(hash.begin(), part.size(), part.begin());
     return part;
 }
 
-Id make_id(Sha256& sha256, Kind kind, std::string_view name, const IssuerPart& issuer) {
-    const char kind_byte = static_cast<char>(kind);
-    const Sha256::Hash hash = sha256({std::string_view(&kind_byte, 1), name});
+Id make_id(Kind kind, const Sha256::Hash& name, const IssuerPart& issuer) noexcept {
     Id result{};
     result[0] = static_cast<unsigned char>(kind);
-    std::copy_n(hash.begin(), name_size, result.begin() + 1);
+    std::copy_n(name.begin(), name_size, result.begin() + 1);
     std::copy_n(issuer.begin(), issuer.size(), result.begin() + issuer_start);
     return result;
 }
@@ -115,7 +120,11 @@ std::string digest_name(std::string_view signing_input) {
 
 Id id(const Target& target) {
     Sha256 sha256;
-    return make_id(sha256, target.kind, target.name, issuer_part(sha256, target.issuer.scope, target.issuer.name));
+    const Issuer& issuer = target.issuer;
+    return make_id(target.kind, hash_of(sha256, first_byte(target.kind), target.name),
+                   issuer.scope == Issuer::Scope::any
+                       ? IssuerPart{}
+                       : issuer_part(hash_of(sha256, first_byte(issuer.scope), issuer.name)));
 }
 
 std::string text(const Id& id) {
@@ -161,47 +170,66 @@ Record merged(const Record& one, const Record& other) {
     return result;
 }
 
-Fingerprint fingerprint(json::Value payload, std::optional<std::string_view> kid, std::string_view signing_input,
-                        std::string_view subject_claim) {
-    Sha256 sha256;
+const Sha256::Hash& Fingerprints::hash_of(Last& last, char first, std::string_view name) {
+    if (last.first != first || last.name != name) {
+        last.first.reset();
+        last.name = name;
+        last.hash = revocation::hash_of(sha256_, first, name);
+        last.first = first;
+    }
+    return last.hash;
+}
+
+Fingerprint Fingerprints::of(json::Value payload, std::optional<std::string_view> kid, std::string_view signing_input,
+                             std::string_view subject_claim) {
+    const auto hashed = [this](Kind kind, std::string_view name) {
+        return revocation::hash_of(sha256_, first_byte(kind), name);
+    };
     Fingerprint result;
     auto& [token, family, subject, key, all] = result.ids;
     const auto iss = text_claim(payload, "iss");
-    const IssuerPart issuer =
-        issuer_part(sha256, iss ? Issuer::Scope::named : Issuer::Scope::none, iss.value_or(std::string_view()));
+    const Issuer::Scope scope = iss ? Issuer::Scope::named : Issuer::Scope::none;
+    const IssuerPart issuer = issuer_part(hash_of(issuer_, first_byte(scope), iss.value_or(std::string_view())));
     if (const auto name = jti(payload)) {
-        token = make_id(sha256, Kind::token, *name, issuer);
+        token = make_id(Kind::token, hashed(Kind::token, *name), issuer);
     } else {
-        token = make_id(sha256, Kind::digest, base64url::encode(view(sha256({signing_input}))), IssuerPart{});
+        const std::string digest = base64url::encode(view(sha256_({signing_input})));
+        token = make_id(Kind::digest, hashed(Kind::digest, digest), IssuerPart{});
     }
     if (const auto sid = text_claim(payload, "sid")) {
-        family = make_id(sha256, Kind::family, *sid, issuer);
+        family = make_id(Kind::family, hashed(Kind::family, *sid), issuer);
     }
     if (const auto sub = payload.member(subject_claim)) {
         const auto string = sub->string();
-        subject = make_id(sha256, Kind::subject, string ? std::string(*string) : sub->text(), issuer);
+        const auto name = string ? hashed(Kind::subject, *string) : hashed(Kind::subject, sub->text());
+        subject = make_id(Kind::subject, name, issuer);
     }
     if (kid) {
-        key = make_id(sha256, Kind::key, *kid, issuer);
+        key = make_id(Kind::key, hash_of(key_, first_byte(Kind::key), *kid), issuer);
     }
-    all = make_id(sha256, Kind::all, {}, issuer);
+    all = make_id(Kind::all, hash_of(all_, first_byte(Kind::all), {}), issuer);
     result.issued_at = issued_at(payload);
     return result;
 }
 
-Fingerprint fingerprint(const AuthenticToken& token, std::string_view subject_claim) {
+Fingerprint Fingerprints::of(const AuthenticToken& token, std::string_view subject_claim) {
     FingerprintMemo* const memo = token.fingerprint_memo();
     if (memo != nullptr && memo->subject_claim_size != 0 &&
         std::string_view(memo->subject_claim.data(), memo->subject_claim_size) == subject_claim) {
         return memo->fingerprint;
     }
-    Fingerprint made = fingerprint(token.payload(), token.kid(), token.signing_input(), subject_claim);
+    Fingerprint made = of(token.payload(), token.kid(), token.signing_input(), subject_claim);
     if (memo != nullptr && subject_claim.size() <= memo->subject_claim.size()) {
         memo->fingerprint = made;
         memo->subject_claim_size = static_cast<std::uint8_t>(subject_claim.size());
         std::copy(subject_claim.begin(), subject_claim.end(), memo->subject_claim.begin());
     }
     return made;
+}
+
+Fingerprint fingerprint(json::Value payload, std::optional<std::string_view> kid, std::string_view signing_input,
+                        std::string_view subject_claim) {
+    return Fingerprints().of(payload, kid, signing_input, subject_claim);
 }
 
 Fingerprint fingerprint(const Target& target) {

@@ -12,6 +12,7 @@
 
 #include <tl/expected.hpp>
 
+#include "digest.hpp"
 #include "json.hpp"
 #include "policy.hpp"
 #include "token.hpp"
@@ -148,10 +149,32 @@ struct FingerprintMemo {
 /// `kid`: of the key that verified the token. `subject_claim`: where its subject is, a string or other JSON.
 [[nodiscard]] Fingerprint fingerprint(json::Value payload, std::optional<std::string_view> kid,
                                       std::string_view signing_input, std::string_view subject_claim = "sub");
-/// Made once of a token that has room for it.
-[[nodiscard]] Fingerprint fingerprint(const AuthenticToken& token, std::string_view subject_claim = "sub");
 /// To ask for one target alone. One of any issuer's is revoked where some issuer's is.
 [[nodiscard]] Fingerprint fingerprint(const Target& target);
+
+/// Makes fingerprints for one thread: hashes with one context, and what the last token's issuer and key had too but
+/// once. Throws std::runtime_error where OpenSSL has no SHA-256.
+class Fingerprints {
+public:
+    /// As fingerprint() does.
+    [[nodiscard]] Fingerprint of(json::Value payload, std::optional<std::string_view> kid,
+                                 std::string_view signing_input, std::string_view subject_claim = "sub");
+    /// Made once of a token that has room for it.
+    [[nodiscard]] Fingerprint of(const AuthenticToken& token, std::string_view subject_claim = "sub");
+
+private:
+    struct Last {
+        std::optional<char> first;  // byte of what was hashed; nothing: no hash is known
+        std::string name;           // behind it
+        Sha256::Hash hash;
+    };
+    [[nodiscard]] const Sha256::Hash& hash_of(Last& last, char first, std::string_view name);
+
+    Sha256 sha256_;
+    Last issuer_{};
+    Last key_{};
+    Last all_{};
+};
 
 enum class Verdict : std::uint8_t {
     live,

@@ -265,7 +265,7 @@ Verdict revocation_of(const LocationConfig& config, const jwt::VerifiedToken& to
         return Verdict::live;
     }
     const Verdict verdict =
-        revocations->check(jwt::revocation::fingerprint(token.authentic(), config.policy->identity_claim));
+        revocations->check(revocations->fingerprint(token.authentic(), config.policy->identity_claim));
     const bool in_doubt = worker().replication != nullptr && worker().replication->too_stale(config);
     return verdict == Verdict::live && in_doubt ? Verdict::unavailable : verdict;
 }

@@ -69,6 +69,12 @@ public:
     Revocations(const Revocations&) = delete;
     Revocations& operator=(const Revocations&) = delete;
 
+    /// What a token is looked up by.
+    [[nodiscard]] jwt::revocation::Fingerprint fingerprint(const jwt::AuthenticToken& token,
+                                                           std::string_view subject_claim) {
+        return fingerprints_.of(token, subject_claim);
+    }
+
     /// Whether a token was revoked. On the event loop, about a microsecond.
     [[nodiscard]] jwt::revocation::Verdict check(const jwt::revocation::Fingerprint& fingerprint) noexcept;
 
@@ -97,6 +103,7 @@ private:
 
     const RevocationConfig& config_;
     std::shared_ptr<jwt::revocation::Store> store_;
+    jwt::revocation::Fingerprints fingerprints_;
     Batch queue_;
     Batch writing_;
     Task write_;

@@ -65,7 +65,7 @@ Read<Named> current_token(ngx_http_request_t* r) {
     }
     const jwt::AuthenticToken& token = state->accepted()->authentic();
     return Named{Target::of(token.payload(), token.signing_input()),
-                 jwt::revocation::fingerprint(token, location_config(r).policy->identity_claim),
+                 worker().revocations->fingerprint(token, location_config(r).policy->identity_claim),
                  kept_until(token.payload()), std::nullopt};
 }
 

@@ -98,7 +98,7 @@ void Watches::watch(ngx_http_request_t* r, const RequestState& state) {
     std::optional<jwt::revocation::Fingerprint> fingerprint;
     if (worker().revocations != nullptr && config->required->check_revocation &&
         is_checked(*config, state.accepted()->payload())) {
-        fingerprint = jwt::revocation::fingerprint(state.accepted()->authentic(), config->policy->identity_claim);
+        fingerprint = worker().revocations->fingerprint(state.accepted()->authentic(), config->policy->identity_claim);
     }
     const auto policy = policy_for(*config, state.accepted()->authentic());
     const double leeway = policy ? static_cast<double>((*policy)->leeway.count()) : 0;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <set>
 #include <string>
 
 #include "revocation_record.hpp"
@@ -100,6 +101,44 @@ TEST(Revocation, KeepsIssuersApart) {
     EXPECT_EQ(store->check(of(R"({"jti":"three"})")), Verdict::revoked);
     EXPECT_EQ(store->check(of(R"({"jti":"three","iss":"a"})")), Verdict::revoked);
     EXPECT_EQ(applied(*store, {token("three", Issuer::named("a"))}), Outcome::known) << "any issuer's was";
+}
+
+// What is remembered of the token before must be nobody else's.
+TEST(Revocation, MakesTheSameFingerprintAfterAnyOther) {
+    struct Case {
+        std::string claims;
+        std::optional<std::string_view> kid;
+    };
+    std::vector<Case> cases;
+    for (const char* const issuer :
+         {"", R"("iss":"",)", R"("iss":"a",)", R"("iss":"b",)", R"("iss":"ab",)", R"("iss":1,)"}) {
+        for (const std::optional<std::string_view> kid :
+             {std::optional<std::string_view>(), std::optional<std::string_view>(""),
+              std::optional<std::string_view>("a"), std::optional<std::string_view>("ab")}) {
+            for (const char* const rest : {R"("jti":"a","sub":"a","sid":"a")", R"("sub":["a"],"iat":1700000000)"}) {
+                cases.push_back({std::string("{") + issuer + rest + "}", kid});
+            }
+        }
+    }
+    std::set<std::array<Id, 5>> seen;
+    for (const Case& one : cases) {
+        seen.insert(of(one.claims, one.kid).ids);
+    }
+    EXPECT_EQ(seen.size(), 5U * 4 * 2) << "an issuer that is no string is none";
+    Fingerprints fingerprints;
+    const auto expect_same = [&](const Case& given) {
+        const Claims parsed(given.claims);
+        const Fingerprint made = fingerprints.of(parsed.value(), given.kid, "a.b");
+        const Fingerprint expected = of(given.claims, given.kid);
+        ASSERT_EQ(made.ids, expected.ids) << given.claims;
+        ASSERT_EQ(made.issued_at, expected.issued_at) << given.claims;
+    };
+    for (const Case& one : cases) {
+        for (const Case& other : cases) {
+            expect_same(one);
+            expect_same(other);
+        }
+    }
 }
 
 TEST(Revocation, AsksForWhateverIssuer) {
