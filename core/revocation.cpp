@@ -212,19 +212,20 @@ Fingerprint Fingerprints::of(json::Value payload, std::optional<std::string_view
     return result;
 }
 
-Fingerprint Fingerprints::of(const AuthenticToken& token, std::string_view subject_claim) {
+const Fingerprint& Fingerprints::of(const AuthenticToken& token, std::string_view subject_claim) {
     FingerprintMemo* const memo = token.fingerprint_memo();
     if (memo != nullptr && memo->subject_claim_size != 0 &&
         std::string_view(memo->subject_claim.data(), memo->subject_claim_size) == subject_claim) {
         return memo->fingerprint;
     }
-    Fingerprint made = of(token.payload(), token.kid(), token.signing_input(), subject_claim);
+    made_ = of(token.payload(), token.kid(), token.signing_input(), subject_claim);
     if (memo != nullptr && subject_claim.size() <= memo->subject_claim.size()) {
-        memo->fingerprint = made;
+        memo->fingerprint = made_;
         memo->subject_claim_size = static_cast<std::uint8_t>(subject_claim.size());
         std::copy(subject_claim.begin(), subject_claim.end(), memo->subject_claim.begin());
+        return memo->fingerprint;
     }
-    return made;
+    return made_;
 }
 
 Fingerprint fingerprint(json::Value payload, std::optional<std::string_view> kid, std::string_view signing_input,

@@ -374,6 +374,11 @@ Verdict Store::check(const Fingerprint& fingerprint) noexcept {
     if (rc != 0) {
         return Verdict::unavailable;
     }
+    const Snapshot snapshot{state.opened, mdb_txn_id(state.reader.get())};
+    if (fingerprint.live_in == snapshot) {
+        mdb_txn_reset(state.reader.get());
+        return Verdict::live;
+    }
     rc = mdb_cursor_renew(state.reader.get(), state.tokens.get());
     rc = rc == 0 ? mdb_cursor_renew(state.reader.get(), state.marks.get()) : rc;
     rc = rc == 0 ? mdb_cursor_renew(state.reader.get(), state.rules.get()) : rc;
@@ -384,6 +389,9 @@ Verdict Store::check(const Fingerprint& fingerprint) noexcept {
         }
     }
     mdb_txn_reset(state.reader.get());
+    if (result == Verdict::live) {
+        fingerprint.live_in = snapshot;
+    }
     return result;
 }
 

@@ -69,9 +69,9 @@ public:
     Revocations(const Revocations&) = delete;
     Revocations& operator=(const Revocations&) = delete;
 
-    /// What a token is looked up by.
-    [[nodiscard]] jwt::revocation::Fingerprint fingerprint(const jwt::AuthenticToken& token,
-                                                           std::string_view subject_claim) {
+    /// What a token is looked up by; to be copied by whoever keeps it.
+    [[nodiscard]] const jwt::revocation::Fingerprint& fingerprint(const jwt::AuthenticToken& token,
+                                                                  std::string_view subject_claim) {
         return fingerprints_.of(token, subject_claim);
     }
 

@@ -141,6 +141,38 @@ TEST(Revocation, MakesTheSameFingerprintAfterAnyOther) {
     }
 }
 
+// A fingerprint that was found live is looked up again after every write, be it of whomever, and in every other store.
+TEST(Revocation, LooksAgainWhereSomebodyWrote) {
+    const Fingerprint one = of(R"({"jti":"one","sub":"bob"})");
+    const Folder folder;
+    {
+        const auto store = opened(folder);
+        for (const Target& target : {token("one"), Target{Kind::subject, "bob", {}}, Target{Kind::all, "", {}}}) {
+            EXPECT_EQ(store->check(one), Verdict::live);
+            EXPECT_EQ(store->check(one), Verdict::live);
+            EXPECT_EQ(applied(*store, {token("two")}), target.kind == Kind::token ? Outcome::added : Outcome::known);
+            EXPECT_EQ(store->check(one), Verdict::live);
+            EXPECT_EQ(applied(*store, {target}), Outcome::added);
+            EXPECT_EQ(store->check(one), Verdict::revoked);
+            EXPECT_EQ(store->check(one), Verdict::revoked);
+            EXPECT_EQ(applied(*store, {.target = target, .remove = true}), Outcome::removed);
+        }
+        EXPECT_EQ(store->check(one), Verdict::live);
+    }
+    // As many transactions each, so that these alone do not tell the stores apart.
+    const Folder with;
+    const Folder without;
+    for (const bool revoked : {false, true, false, true}) {
+        const Folder& place = revoked ? with : without;
+        const bool is_new = !std::filesystem::exists(place.data());
+        const auto store = opened(place);
+        if (is_new) {
+            EXPECT_EQ(applied(*store, {token(revoked ? "one" : "two")}), Outcome::added);
+        }
+        EXPECT_EQ(store->check(one), revoked ? Verdict::revoked : Verdict::live);
+    }
+}
+
 TEST(Revocation, AsksForWhateverIssuer) {
     const Folder folder;
     const auto store = opened(folder);
