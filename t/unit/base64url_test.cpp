@@ -151,7 +151,7 @@ TEST_P(Base64url, KnowsEveryCharacterAtEveryPlace) {
 }
 
 TEST_P(Base64url, ReadsAndWritesNothingElse) {
-    std::mt19937 random(7515);  // NOLINT(cert-msc51-cpp): the same texts in every run
+    std::mt19937 random(7515);  // the same texts in every run
     const FencedMemory in;
     const FencedMemory out;
     for (std::size_t size = 0; size <= 400; ++size) {
@@ -180,7 +180,7 @@ TEST_P(Base64url, ReadsAndWritesNothingElse) {
 }
 
 TEST_P(Base64url, DecodesWhatWasEncoded) {
-    std::mt19937 random(4648);  // NOLINT(cert-msc51-cpp): the same bytes in every run
+    std::mt19937 random(4648);  // the same bytes in every run
     for (int i = 0; i < 2000; ++i) {
         std::string bytes(random() % 700, '\0');
         std::generate(bytes.begin(), bytes.end(), [&] { return static_cast<char>(random()); });

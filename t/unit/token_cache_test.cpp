@@ -75,7 +75,7 @@ std::unique_ptr<const TextHash> worst_hash() {
 /// One that is the same in every run, and so are the tokens that a small cache has buckets for.
 std::unique_ptr<const TextHash> known_hash() {
     TextHash::Key key;
-    std::mt19937_64 random(4418);  // NOLINT(cert-msc51-cpp)
+    std::mt19937_64 random(4418);
     std::generate(key.begin(), key.end(), [&] { return random(); });
     return std::make_unique<const TextHash>(key);
 }
