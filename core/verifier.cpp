@@ -47,8 +47,8 @@ tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text, st
     };
 
     // Tokens of one issuer begin alike.
-    if (!is_header_known_ || parts->header != header_text_) {
-        is_header_known_ = false;
+    if (parts->header != header_text_) {
+        header_text_.reset();
         const auto header_text = decoded(parts->header);
         if (!header_text) {
             return tl::unexpected(refusal(Error::header_encoding));
@@ -56,8 +56,7 @@ tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text, st
         if (const auto header = parser_.parse_object(*header_text, header_); !header) {
             return tl::unexpected(refusal(Error::header_json, json::text(header.error())));
         }
-        header_text_ = parts->header;
-        is_header_known_ = true;
+        header_text_.emplace(parts->header);
     }
     const auto payload_text = decoded(parts->payload);
     if (!payload_text) {
@@ -101,7 +100,7 @@ tl::expected<AuthenticToken, Refusal> Verifier::authenticate_encrypted(const jwe
         return tl::unexpected(refusal(Error::not_nested));
     }
     const auto segments = jwe::segments(token.text());
-    is_header_known_ = false;
+    header_text_.reset();
     if (!base64url::decode(segments->header, bytes_.data()) ||
         !parser_.parse_object({bytes_.data(), base64url::decoded_size(segments->header.size())}, header_)) {
         return tl::unexpected(refusal(Error::header_json));
