@@ -13,14 +13,23 @@ namespace ngx {
 /// A token of RFC 9110 §5.6.2, as header and cookie names are.
 [[nodiscard]] bool is_token(std::string_view text) noexcept;
 
+/// same_name of texts of one length.
+[[nodiscard]] bool same_letters(std::string_view a, std::string_view b) noexcept;
+
 /// Equality without regard to ASCII case.
-[[nodiscard]] bool same_name(std::string_view a, std::string_view b) noexcept;
+[[nodiscard]] inline bool same_name(std::string_view a, std::string_view b) noexcept {
+    return a.size() == b.size() && same_letters(a, b);
+}
 
 /// Without white space (of Python's str.strip, which the recorded answers were made with) at both ends.
 [[nodiscard]] std::string_view trimmed(std::string_view text) noexcept;
 
 /// The part of `text` before its first white space; `text` keeps what follows, trimmed.
 [[nodiscard]] std::string_view take_word(std::string_view& text) noexcept;
+
+/// Whether all bytes are greater than a comma, as those of base64url and the dot are: a text with neither white space
+/// nor a comma in it, for certain.
+[[nodiscard]] bool is_above_comma(std::string_view text) noexcept;
 
 /// Header fields by which nginx says where a message ends and how its connection goes on: a second word on that splits
 /// what peers understand (RFC 9112 §6, RFC 9110 §7.6.1).

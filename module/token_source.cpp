@@ -34,6 +34,16 @@ void each_header_line(const ngx_http_request_t* r, std::string_view name, Visit&
     }
 }
 
+std::string_view joined_lines(const ngx_http_request_t* r, std::string_view name) {
+    std::string joined;
+    std::string_view between;
+    each_header_line(r, name, [&](std::string_view line) {
+        joined.append(between).append(line);
+        between = ", ";
+    });
+    return in_request_memory(r, joined);
+}
+
 // --- a header -------------------------------------------------------------------------------------------------------
 
 std::string_view without_commas_at_ends(std::string_view text) noexcept {
@@ -43,6 +53,9 @@ std::string_view without_commas_at_ends(std::string_view text) noexcept {
 }
 
 Search bare_token(std::string_view field, std::string_view name) {
+    if (is_above_comma(field)) {
+        return FoundToken{field, TokenLocation::headers, std::nullopt};
+    }
     const std::string_view token = take_word(field);
     if (token.empty() || !field.empty()) {
         const std::string header(name);
@@ -53,7 +66,7 @@ Search bare_token(std::string_view field, std::string_view name) {
 
 /// Among comma-separated values the one of the wanted scheme, whose name is case-insensitive (RFC 9110 §11.1). Two of
 /// them could mean two tokens: none is taken.
-Search typed_token(std::string_view field, std::string_view name, std::string_view wanted) {
+Search token_among(std::string_view field, std::string_view name, std::string_view wanted) {
     std::string_view credentials;
     std::size_t matches = 0;
     while (!field.empty()) {
@@ -76,6 +89,15 @@ Search typed_token(std::string_view field, std::string_view name, std::string_vi
         return NoToken{"Missing '" + type + "' type in '" + header + "' header. " + expected};
     }
     return BadToken{jwt::Reason::invalid, "Bad " + header + " header. " + expected};
+}
+
+Search typed_token(std::string_view field, std::string_view name, std::string_view wanted) {
+    // Nearly always there is one value, of a scheme and a token.
+    std::string_view rest = field;
+    if (same_name(take_word(rest), wanted) && !rest.empty() && is_above_comma(rest)) {
+        return FoundToken{rest, TokenLocation::headers, std::nullopt};
+    }
+    return token_among(field, name, wanted);
 }
 
 Search find_in_headers(const ngx_http_request_t* r, const LocationConfig& config) {
@@ -234,6 +256,9 @@ std::string missing_everywhere(const TokenLocations& locations, const std::strin
 
 Search find_token(ngx_http_request_t* r, const LocationConfig& config, const TokenLocations& locations, bool refresh,
                   bool body_is_read) {
+    if (locations.count == 1) {
+        return find_in(r, config, locations.order.front(), refresh, body_is_read);
+    }
     std::string details;
     for (const TokenLocation location : locations) {
         Search search = find_in(r, config, location, refresh, body_is_read);
@@ -243,23 +268,18 @@ Search find_token(ngx_http_request_t* r, const LocationConfig& config, const Tok
         }
         details += (details.empty() ? "" : "; ") + nothing->message;
     }
-    return NoToken{locations.count == 1 ? details : missing_everywhere(locations, details)};
+    return NoToken{missing_everywhere(locations, details)};
 }
 
 std::optional<std::string_view> header_field(const ngx_http_request_t* r, std::string_view name) {
     std::optional<std::string_view> field;
-    std::string joined;
+    std::size_t lines = 0;
     each_header_line(r, name, [&](std::string_view line) {
-        if (!field) {
+        if (lines++ == 0) {
             field = line;
-            return;
         }
-        if (joined.empty()) {
-            joined = *field;
-        }
-        joined.append(", ").append(line);
     });
-    return joined.empty() ? field : in_request_memory(r, joined);
+    return lines > 1 ? joined_lines(r, name) : field;
 }
 
 }  // namespace ngx
