@@ -136,8 +136,17 @@ enum class Content : std::uint8_t {
     discovery
 };
 
+/// What locations ask for: nginx is given no function to call that would never have anything to do.
+struct Uses {
+    bool judging;      // jwt_required
+    bool settling;     // LocationConfig::settles, or `satisfy any` of any location
+    bool satisfy_any;  // beside jwt_required
+    bool renewal;      // jwt_cookie_refresh
+};
+
 /// http{} alone.
 struct MainConfig {
+    Uses uses;
     LuaLimits* lua_limits;
     struct ReplicationConfig* replication;  // null without jwt_revocation_sync
     const std::size_t* cache;               // bytes; 0: off, null: as much as is usual
@@ -250,7 +259,13 @@ struct LocationConfig {
     bool refresh_rotates;
     StatusFormat status_format;
     Publication* publication;  // of jwt_jwks or jwt_discovery; not inherited
+    bool settles;              // it matters to what the directives say whether all access handlers let a request in
 };
+
+/// Whether requests are judged in a location.
+[[nodiscard]] inline bool is_protected(const LocationConfig& config) noexcept {
+    return config.required != nullptr && config.required->on;
+}
 
 [[nodiscard]] inline const LocationConfig& location_config(const ngx_http_request_t* r) noexcept {
     return *static_cast<const LocationConfig*>(ngx_http_get_module_loc_conf(r, ngx_http_jwt_module));
