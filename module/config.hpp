@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,7 +33,14 @@ char* config_error(ngx_conf_t* cf, const Origin& origin, std::string_view senten
 char* config_error(ngx_conf_t* cf, std::string_view sentence) noexcept;
 
 /// Whether a list of methods, of jwt_exempt_methods or jwt_csrf_methods, has this one.
-[[nodiscard]] bool names_method(const ngx_array_t& methods, std::string_view method) noexcept;
+[[nodiscard]] inline bool names_method(const ngx_array_t& methods, std::string_view method) noexcept {
+    for (const ngx_str_t& name : std::span(static_cast<const ngx_str_t*>(methods.elts), methods.nelts)) {
+        if (view(name) == method) {
+            return true;
+        }
+    }
+    return false;
+}
 
 enum class TokenLocation : std::uint8_t { headers, cookies, query_string, json };
 

@@ -13,10 +13,6 @@ constexpr char lower(char c) noexcept {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
-constexpr bool is_white_space(char c) noexcept {
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 constexpr int hex_digit(char c) noexcept {
     return c >= '0' && c <= '9' ? c - '0' : lower(c) >= 'a' && lower(c) <= 'f' ? lower(c) - 'a' + 10 : -1;
 }
@@ -33,16 +29,6 @@ bool is_token(std::string_view text) noexcept {
 bool same_letters(std::string_view a, std::string_view b) noexcept {
     return a == b ||
            std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
-}
-
-std::string_view trimmed(std::string_view text) noexcept {
-    while (!text.empty() && is_white_space(text.front())) {
-        text.remove_prefix(1);
-    }
-    while (!text.empty() && is_white_space(text.back())) {
-        text.remove_suffix(1);
-    }
-    return text;
 }
 
 std::string_view take_word(std::string_view& text) noexcept {

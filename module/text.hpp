@@ -21,8 +21,21 @@ namespace ngx {
     return a.size() == b.size() && same_letters(a, b);
 }
 
-/// Without white space (of Python's str.strip, which the recorded answers were made with) at both ends.
-[[nodiscard]] std::string_view trimmed(std::string_view text) noexcept;
+/// White space as Python's str.strip knows it, which the recorded answers were made with.
+[[nodiscard]] constexpr bool is_white_space(char c) noexcept {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/// Without white space at both ends.
+[[nodiscard]] inline std::string_view trimmed(std::string_view text) noexcept {
+    while (!text.empty() && is_white_space(text.front())) {
+        text.remove_prefix(1);
+    }
+    while (!text.empty() && is_white_space(text.back())) {
+        text.remove_suffix(1);
+    }
+    return text;
+}
 
 /// The part of `text` before its first white space; `text` keeps what follows, trimmed.
 [[nodiscard]] std::string_view take_word(std::string_view& text) noexcept;

@@ -53,9 +53,6 @@ std::string_view without_commas_at_ends(std::string_view text) noexcept {
 }
 
 Search bare_token(std::string_view field, std::string_view name) {
-    if (is_above_comma(field)) {
-        return FoundToken{field, TokenLocation::headers, std::nullopt};
-    }
     const std::string_view token = take_word(field);
     if (token.empty() || !field.empty()) {
         const std::string header(name);
@@ -66,7 +63,7 @@ Search bare_token(std::string_view field, std::string_view name) {
 
 /// Among comma-separated values the one of the wanted scheme, whose name is case-insensitive (RFC 9110 §11.1). Two of
 /// them could mean two tokens: none is taken.
-Search token_among(std::string_view field, std::string_view name, std::string_view wanted) {
+Search typed_token(std::string_view field, std::string_view name, std::string_view wanted) {
     std::string_view credentials;
     std::size_t matches = 0;
     while (!field.empty()) {
@@ -91,23 +88,29 @@ Search token_among(std::string_view field, std::string_view name, std::string_vi
     return BadToken{jwt::Reason::invalid, "Bad " + header + " header. " + expected};
 }
 
-Search typed_token(std::string_view field, std::string_view name, std::string_view wanted) {
-    // Nearly always there is one value, of a scheme and a token.
-    std::string_view rest = field;
-    if (same_name(take_word(rest), wanted) && !rest.empty() && is_above_comma(rest)) {
-        return FoundToken{rest, TokenLocation::headers, std::nullopt};
+/// The token of a field of one value with one token in it, which nearly all are; nothing of one to be looked at
+/// closely.
+std::optional<std::string_view> only_token(std::string_view field, std::string_view type) noexcept {
+    if (!same_name(field.substr(0, type.size()), type)) {
+        return std::nullopt;
     }
-    return token_among(field, name, wanted);
+    const std::string_view rest = field.substr(type.size());
+    const std::string_view token = trimmed(rest);
+    const bool apart = type.empty() || rest.empty() || is_white_space(rest.front());
+    return apart && !token.empty() && is_above_comma(token) ? std::optional(token) : std::nullopt;
 }
 
 Search find_in_headers(const ngx_http_request_t* r, const LocationConfig& config) {
     const std::string_view header = view(config.header_name);
+    const std::string_view type = view(config.header_type);
     const auto field = header_field(r, header);
+    if (const auto token = field ? only_token(*field, type) : std::nullopt) {
+        return FoundToken{*token, TokenLocation::headers, std::nullopt};
+    }
     const std::string_view value = field ? without_commas_at_ends(trimmed(*field)) : std::string_view{};
     if (value.empty()) {
         return NoToken{"Missing " + std::string(header) + " Header"};
     }
-    const std::string_view type = view(config.header_type);
     return type.empty() ? bare_token(value, header) : typed_token(value, header, type);
 }
 
