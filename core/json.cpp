@@ -14,6 +14,8 @@ namespace jwt::json {
 
 namespace dom = simdjson::dom;
 
+using Place = simdjson::internal::tape_ref;  // in a document
+
 /// The one place where a Value's opaque bytes are a dom::element. All bytes zero, which no element of a document is,
 /// stand for the null of an empty document.
 struct ValueAccess {
@@ -27,14 +29,14 @@ struct ValueAccess {
     }
 
     /// Where an element stands in its document; no document for that null.
-    [[nodiscard]] static simdjson::internal::tape_ref place(const Value& value) noexcept {
-        static_assert(sizeof(simdjson::internal::tape_ref) == sizeof(dom::element));
-        simdjson::internal::tape_ref place;
+    [[nodiscard]] static Place place(const Value& value) noexcept {
+        static_assert(sizeof(Place) == sizeof(dom::element));
+        Place place;
         std::memcpy(&place, value.element_.data(), sizeof place);
         return place;
     }
 
-    [[nodiscard]] static Value value_at(simdjson::internal::tape_ref place) noexcept {
+    [[nodiscard]] static Value value_at(Place place) noexcept {
         Value value;
         std::memcpy(value.element_.data(), &place, sizeof place);
         return value;
@@ -67,7 +69,7 @@ template <class T>
     return result;
 }
 
-[[nodiscard]] bool is_object(const simdjson::internal::tape_ref& place) noexcept {
+[[nodiscard]] bool is_object(const Place& place) noexcept {
     return place.doc != nullptr && place.tape_ref_type() == simdjson::internal::tape_type::START_OBJECT;
 }
 
@@ -94,14 +96,15 @@ class Inspection {
 public:
     explicit Inspection(std::vector<std::string_view>& names) noexcept : names_(names) {}
 
-    [[nodiscard]] std::optional<ParseError> inspect(const dom::element& element, std::size_t depth) {
-        switch (element.type()) {
-            case dom::element_type::ARRAY:
-                return depth == max_depth ? ParseError::too_deep : inspect_array(element, depth + 1);
-            case dom::element_type::OBJECT:
-                return depth == max_depth ? ParseError::too_deep : inspect_object(element, depth + 1);
-            case dom::element_type::STRING:
-                note_string(element.get_string().value_unsafe());
+    /// The value at a place, `depth` levels down.
+    [[nodiscard]] std::optional<ParseError> inspect(const Place& place, std::size_t depth) {
+        switch (place.tape_ref_type()) {
+            case simdjson::internal::tape_type::START_ARRAY:
+                return depth == max_depth ? ParseError::too_deep : inspect_array(place, depth + 1);
+            case simdjson::internal::tape_type::START_OBJECT:
+                return depth == max_depth ? ParseError::too_deep : inspect_object(place, depth + 1);
+            case simdjson::internal::tape_type::STRING:
+                note_string(place.get_string_view());
                 return std::nullopt;
             default:
                 return std::nullopt;
@@ -114,9 +117,10 @@ public:
 private:
     static constexpr std::size_t few = 16;
 
-    [[nodiscard]] std::optional<ParseError> inspect_array(const dom::element& element, std::size_t depth) {
-        for (const dom::element child : dom::array(element.get_array().value_unsafe())) {
-            if (const auto error = inspect(child, depth)) {
+    [[nodiscard]] std::optional<ParseError> inspect_array(Place place, std::size_t depth) {
+        const std::size_t end = place.matching_brace_index() - 1;
+        for (++place.json_index; place.json_index < end; place.json_index = place.after_element()) {
+            if (const auto error = inspect(place, depth)) {
                 return error;
             }
         }
@@ -124,33 +128,47 @@ private:
     }
 
     // RFC 8725 §2.4, RFC 7515 §4, RFC 7519 §4: parsers differ in which of two equal names they take.
-    [[nodiscard]] std::optional<ParseError> inspect_object(const dom::element& element, std::size_t depth) {
-        const dom::object object = element.get_object().value_unsafe();
-        const bool has_few = object.size() <= few;
-        if (!has_few && repeats_among_many(object)) {
+    [[nodiscard]] std::optional<ParseError> inspect_object(Place place, std::size_t depth) {
+        const std::size_t end = place.matching_brace_index() - 1;
+        const bool has_few = place.scope_count() <= few;
+        ++place.json_index;
+        if (!has_few && repeats_among_many(place, end)) {
             return ParseError::duplicate_member;
         }
         std::array<std::string_view, few> names;
         std::size_t count = 0;
-        for (const dom::key_value_pair member : object) {
+        std::uint64_t seen = 0;  // one bit for all names that begin alike and are of one length
+        for (; place.json_index < end; place.json_index = place.after_element()) {
+            const std::string_view name = place.get_string_view();
+            ++place.json_index;
             if (has_few) {
-                if (std::find(names.begin(), names.begin() + count, member.key) != names.begin() + count) {
+                const std::uint64_t bit = bit_of(name);
+                if ((seen & bit) != 0 &&
+                    std::find(names.begin(), names.begin() + count, name) != names.begin() + count) {
                     return ParseError::duplicate_member;
                 }
-                names[count++] = member.key;
+                seen |= bit;
+                names[count++] = name;
             }
-            note_string(member.key);
-            if (const auto error = inspect(member.value, depth)) {
+            note_string(name);
+            if (const auto error = inspect(place, depth)) {
                 return error;
             }
         }
         return std::nullopt;
     }
 
-    [[nodiscard]] bool repeats_among_many(const dom::object& object) {
+    [[nodiscard]] static std::uint64_t bit_of(std::string_view name) noexcept {
+        const auto first = name.empty() ? 0U : static_cast<unsigned char>(name.front());
+        return std::uint64_t{1} << ((first * 27 + name.size()) % 64);
+    }
+
+    /// Of the members from a place to the end of their object.
+    [[nodiscard]] bool repeats_among_many(Place place, std::size_t end) {
         names_.clear();
-        for (const dom::key_value_pair member : object) {
-            names_.push_back(member.key);
+        for (; place.json_index < end; place.json_index = place.after_element()) {
+            names_.push_back(place.get_string_view());
+            ++place.json_index;
         }
         std::sort(names_.begin(), names_.end());
         return std::adjacent_find(names_.begin(), names_.end()) != names_.end();
@@ -274,7 +292,7 @@ std::optional<std::string_view> Value::string() const noexcept {
 }
 
 std::optional<Value> Value::member(std::string_view name) const noexcept {
-    simdjson::internal::tape_ref place = ValueAccess::place(*this);
+    Place place = ValueAccess::place(*this);
     if (!is_object(place)) {
         return std::nullopt;
     }
@@ -288,6 +306,17 @@ std::optional<Value> Value::member(std::string_view name) const noexcept {
         }
     }
     return std::nullopt;
+}
+
+std::uint32_t Value::place() const noexcept {
+    // max_text_size keeps them far below 2^32.
+    return static_cast<std::uint32_t>(ValueAccess::place(*this).json_index);
+}
+
+Value Value::at(std::uint32_t place) const noexcept {
+    Place at = ValueAccess::place(*this);
+    at.json_index = place;
+    return ValueAccess::value_at(at);
 }
 
 std::size_t Value::size() const noexcept {
@@ -314,7 +343,7 @@ std::string Value::text() const {
 
 Items::Items(Value container) noexcept {
     using simdjson::internal::tape_type;
-    simdjson::internal::tape_ref place = ValueAccess::place(container);
+    Place place = ValueAccess::place(container);
     of_object_ = is_object(place);
     if (of_object_ || (place.doc != nullptr && place.tape_ref_type() == tape_type::START_ARRAY)) {
         end_ = place.matching_brace_index() - 1;
@@ -324,7 +353,7 @@ Items::Items(Value container) noexcept {
 }
 
 bool Items::next() noexcept {
-    simdjson::internal::tape_ref place = ValueAccess::place(place_);
+    Place place = ValueAccess::place(place_);
     if (place.json_index >= end_) {
         return false;
     }
@@ -383,7 +412,7 @@ Value Document::pack_into(std::byte* memory) const noexcept {
 }
 
 Value moved(Value root, const std::byte* from, std::byte* to) noexcept {
-    simdjson::internal::tape_ref place = ValueAccess::place(root);
+    Place place = ValueAccess::place(root);
     if (place.doc == nullptr) {
         return root;
     }
@@ -434,15 +463,16 @@ tl::expected<Value, ParseError> Parser::parse(std::string_view text, Document& d
     if (code != simdjson::SUCCESS) {
         return tl::unexpected(parse_error(code));
     }
+    const Value value = ValueAccess::value(root);
     Inspection inspection(storage_->names);
-    if (const auto error = inspection.inspect(root, 0)) {
+    if (const auto error = inspection.inspect(ValueAccess::place(value), 0)) {
         return tl::unexpected(*error);
     }
     const auto* const strings = reinterpret_cast<const char*>(document.storage_->document.string_buf.get());
     document.storage_->strings_size =
         inspection.end_of_strings() == nullptr ? 0 : static_cast<std::size_t>(inspection.end_of_strings() - strings);
     document.storage_->parsed = true;
-    return ValueAccess::value(root);
+    return value;
 }
 
 tl::expected<Value, ParseError> Parser::parse_object(std::string_view text, Document& document) {

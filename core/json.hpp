@@ -37,6 +37,10 @@ public:
     [[nodiscard]] std::optional<std::string_view> string() const noexcept;
     /// The member of that exact name; nothing where there is none or this is no object.
     [[nodiscard]] std::optional<Value> member(std::string_view name) const noexcept;
+    /// Where it stands in its document: a number that the same value of a copy has too, and none has twice. Not 0.
+    [[nodiscard]] std::uint32_t place() const noexcept;
+    /// The value that stands at a place of this one's document, as place() told it.
+    [[nodiscard]] Value at(std::uint32_t place) const noexcept;
     /// Members of an object, elements of an array, 0 else.
     [[nodiscard]] std::size_t size() const noexcept;
 

@@ -123,7 +123,7 @@ private:
             return done(r);
         }
         // RFC 7009 §2.1: with a refresh token the access tokens of the same grant.
-        return write(r, jwt::token_type(token->payload()) == "refresh" ? end_of_family(location_config(r), *token)
+        return write(r, jwt::token_type(token->claims()) == "refresh" ? end_of_family(location_config(r), *token)
                                                                        : end_of_token(*token));
     }
 
