@@ -135,22 +135,23 @@ private:
         if (!has_few && repeats_among_many(place, end)) {
             return ParseError::duplicate_member;
         }
-        std::array<std::string_view, few> names;
-        std::size_t count = 0;
+        std::array<Place, few> names;
+        auto end_of_names = names.begin();
         std::uint64_t seen = 0;  // one bit for all names that begin alike and are of one length
         for (; place.json_index < end; place.json_index = place.after_element()) {
             const std::string_view name = place.get_string_view();
-            ++place.json_index;
             if (has_few) {
                 const std::uint64_t bit = bit_of(name);
-                if ((seen & bit) != 0 &&
-                    std::find(names.begin(), names.begin() + count, name) != names.begin() + count) {
+                if ((seen & bit) != 0 && std::any_of(names.begin(), end_of_names, [name](const Place& other) {
+                        return other.get_string_view() == name;
+                    })) {
                     return ParseError::duplicate_member;
                 }
                 seen |= bit;
-                names[count++] = name;
+                *end_of_names++ = place;
             }
             note_string(name);
+            ++place.json_index;
             if (const auto error = inspect(place, depth)) {
                 return error;
             }
