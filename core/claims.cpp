@@ -43,11 +43,11 @@ template <std::size_t Size>
 }  // namespace
 
 Claims::Claims(json::Value payload) noexcept : payload_(payload) {
-    payload.each_member([this](std::string_view name, json::Value value) {
-        if (const auto claim = claim_named(name)) {
-            places_[static_cast<std::size_t>(*claim)] = value.place();
+    for (json::Items members(payload); members.of_object() && members.next();) {
+        if (const auto claim = claim_named(members.name())) {
+            places_[static_cast<std::size_t>(*claim)] = members.place();
         }
-    });
+    }
 }
 
 Claims Claims::of_copy(json::Value copy) const noexcept {

@@ -16,39 +16,35 @@ namespace dom = simdjson::dom;
 
 using Place = simdjson::internal::tape_ref;  // in a document
 
-/// The one place where a Value's opaque bytes are a dom::element. All bytes zero, which no element of a document is,
-/// stand for the null of an empty document.
+/// What Value's members mean.
 struct ValueAccess {
-    static_assert(sizeof(dom::element) == sizeof(Value) && alignof(dom::element) <= alignof(Value));
-    static_assert(std::is_trivially_copyable_v<dom::element>);
+    static_assert(sizeof(dom::element) == sizeof(Place) && std::is_trivially_copyable_v<dom::element>);
 
-    [[nodiscard]] static Value value(const dom::element& element) noexcept {
+    [[nodiscard]] static Value value_at(const Place& place) noexcept {
         Value value;
-        std::memcpy(value.element_.data(), &element, sizeof element);
+        value.document_ = place.doc;
+        value.place_ = place.json_index;
         return value;
     }
 
-    /// Where an element stands in its document; no document for that null.
+    /// No document for the null of none.
     [[nodiscard]] static Place place(const Value& value) noexcept {
-        static_assert(sizeof(Place) == sizeof(dom::element));
-        Place place;
-        std::memcpy(&place, value.element_.data(), sizeof place);
-        return place;
+        return {static_cast<const dom::document*>(value.document_), value.place_};
     }
 
-    [[nodiscard]] static Value value_at(Place place) noexcept {
-        Value value;
-        std::memcpy(value.element_.data(), &place, sizeof place);
-        return value;
-    }
-
+    /// simdjson lets nobody else make an element, which is a place and no more.
     [[nodiscard]] static std::optional<dom::element> element(const Value& value) noexcept {
-        if (value.element_ == std::array<std::byte, sizeof(dom::element)>{}) {
+        if (value.document_ == nullptr) {
             return std::nullopt;
         }
+        const Place at = place(value);
         dom::element element;
-        std::memcpy(&element, value.element_.data(), sizeof element);
+        std::memcpy(static_cast<void*>(&element), &at, sizeof element);
         return element;
+    }
+
+    [[nodiscard]] static Value root(const dom::document& document) noexcept {
+        return value_at(Place(&document, 1));  // behind the word that says where the document ends
     }
 };
 
@@ -94,17 +90,18 @@ template <class T>
 /// array or object as a level).
 class Inspection {
 public:
-    explicit Inspection(std::vector<std::string_view>& names) noexcept : names_(names) {}
+    Inspection(const dom::document& document, std::vector<std::string_view>& names) noexcept
+        : document_(document), names_(names) {}
 
-    /// The value at a place, `depth` levels down.
-    [[nodiscard]] std::optional<ParseError> inspect(const Place& place, std::size_t depth) {
-        switch (place.tape_ref_type()) {
+    /// The value at that index of the tape, `depth` levels down.
+    [[nodiscard]] std::optional<ParseError> inspect(std::size_t index, std::size_t depth) {
+        switch (at(index).tape_ref_type()) {
             case simdjson::internal::tape_type::START_ARRAY:
-                return depth == max_depth ? ParseError::too_deep : inspect_array(place, depth + 1);
+                return depth == max_depth ? ParseError::too_deep : inspect_array(index, depth + 1);
             case simdjson::internal::tape_type::START_OBJECT:
-                return depth == max_depth ? ParseError::too_deep : inspect_object(place, depth + 1);
+                return depth == max_depth ? ParseError::too_deep : inspect_object(index, depth + 1);
             case simdjson::internal::tape_type::STRING:
-                note_string(place.get_string_view());
+                note_string(at(index).get_string_view());
                 return std::nullopt;
             default:
                 return std::nullopt;
@@ -117,10 +114,12 @@ public:
 private:
     static constexpr std::size_t few = 16;
 
-    [[nodiscard]] std::optional<ParseError> inspect_array(Place place, std::size_t depth) {
-        const std::size_t end = place.matching_brace_index() - 1;
-        for (++place.json_index; place.json_index < end; place.json_index = place.after_element()) {
-            if (const auto error = inspect(place, depth)) {
+    [[nodiscard]] Place at(std::size_t index) const noexcept { return {&document_, index}; }
+
+    [[nodiscard]] std::optional<ParseError> inspect_array(std::size_t index, std::size_t depth) {
+        const std::size_t end = at(index).matching_brace_index() - 1;
+        for (++index; index < end; index = at(index).after_element()) {
+            if (const auto error = inspect(index, depth)) {
                 return error;
             }
         }
@@ -128,31 +127,29 @@ private:
     }
 
     // RFC 8725 §2.4, RFC 7515 §4, RFC 7519 §4: parsers differ in which of two equal names they take.
-    [[nodiscard]] std::optional<ParseError> inspect_object(Place place, std::size_t depth) {
-        const std::size_t end = place.matching_brace_index() - 1;
-        const bool has_few = place.scope_count() <= few;
-        ++place.json_index;
-        if (!has_few && repeats_among_many(place, end)) {
+    [[nodiscard]] std::optional<ParseError> inspect_object(std::size_t index, std::size_t depth) {
+        const std::size_t end = at(index).matching_brace_index() - 1;
+        const bool has_few = at(index).scope_count() <= few;
+        ++index;
+        if (!has_few && repeats_among_many(index, end)) {
             return ParseError::duplicate_member;
         }
-        std::array<Place, few> names;
-        auto end_of_names = names.begin();
+        std::array<std::size_t, few> names;
+        std::size_t count = 0;
         std::uint64_t seen = 0;  // one bit for all names that begin alike and are of one length
-        for (; place.json_index < end; place.json_index = place.after_element()) {
-            const std::string_view name = place.get_string_view();
+        for (; index < end; index = at(index).after_element()) {
+            const std::string_view name = at(index).get_string_view();
             if (has_few) {
                 const std::uint64_t bit = bit_of(name);
-                if ((seen & bit) != 0 && std::any_of(names.begin(), end_of_names, [name](const Place& other) {
-                        return other.get_string_view() == name;
-                    })) {
+                const auto is_same = [&](std::size_t other) { return at(other).get_string_view() == name; };
+                if ((seen & bit) != 0 && std::any_of(names.begin(), names.begin() + count, is_same)) {
                     return ParseError::duplicate_member;
                 }
                 seen |= bit;
-                *end_of_names++ = place;
+                names[count++] = index;
             }
             note_string(name);
-            ++place.json_index;
-            if (const auto error = inspect(place, depth)) {
+            if (const auto error = inspect(++index, depth)) {
                 return error;
             }
         }
@@ -164,12 +161,12 @@ private:
         return std::uint64_t{1} << ((first * 27 + name.size()) % 64);
     }
 
-    /// Of the members from a place to the end of their object.
-    [[nodiscard]] bool repeats_among_many(Place place, std::size_t end) {
+    /// Of the members from an index to the end of their object.
+    [[nodiscard]] bool repeats_among_many(std::size_t index, std::size_t end) {
         names_.clear();
-        for (; place.json_index < end; place.json_index = place.after_element()) {
-            names_.push_back(place.get_string_view());
-            ++place.json_index;
+        for (; index < end; index = at(index).after_element()) {
+            names_.push_back(at(index).get_string_view());
+            ++index;
         }
         std::sort(names_.begin(), names_.end());
         return std::adjacent_find(names_.begin(), names_.end()) != names_.end();
@@ -178,6 +175,7 @@ private:
     /// Strings are inspected in the order in which simdjson stored them.
     void note_string(std::string_view text) noexcept { end_of_strings_ = text.data() + text.size() + 1; }
 
+    const dom::document& document_;
     std::vector<std::string_view>& names_;
     const char* end_of_strings_ = nullptr;
 };
@@ -284,6 +282,12 @@ std::optional<double> Value::number() const noexcept {
     return get<double>(*this);
 }
 
+double Value::number_or(double other) const noexcept {
+    const std::optional<dom::element> element = ValueAccess::element(*this);
+    double number = other;
+    return element && element->get(number) == simdjson::SUCCESS ? number : other;
+}
+
 std::optional<std::int64_t> Value::integer() const noexcept {
     return get<std::int64_t>(*this);
 }
@@ -309,17 +313,6 @@ std::optional<Value> Value::member(std::string_view name) const noexcept {
     return std::nullopt;
 }
 
-std::uint32_t Value::place() const noexcept {
-    // max_text_size keeps them far below 2^32.
-    return static_cast<std::uint32_t>(ValueAccess::place(*this).json_index);
-}
-
-Value Value::at(std::uint32_t place) const noexcept {
-    Place at = ValueAccess::place(*this);
-    at.json_index = place;
-    return ValueAccess::value_at(at);
-}
-
 std::size_t Value::size() const noexcept {
     if (const std::optional<dom::object> object = get<dom::object>(*this)) {
         return object->size();
@@ -342,29 +335,28 @@ std::string Value::text() const {
     return out;
 }
 
-Items::Items(Value container) noexcept {
+Items::Items(Value container) noexcept : container_(container) {
     using simdjson::internal::tape_type;
-    Place place = ValueAccess::place(container);
+    const Place place = ValueAccess::place(container);
     of_object_ = is_object(place);
     if (of_object_ || (place.doc != nullptr && place.tape_ref_type() == tape_type::START_ARRAY)) {
         end_ = place.matching_brace_index() - 1;
-        ++place.json_index;
-        place_ = ValueAccess::value_at(place);
+        next_ = container.place() + 1;
     }
 }
 
 bool Items::next() noexcept {
-    Place place = ValueAccess::place(place_);
-    if (place.json_index >= end_) {
+    if (next_ >= end_) {
         return false;
     }
+    Place place = ValueAccess::place(container_);
+    place.json_index = next_;
     if (of_object_) {
         name_ = place.get_string_view();
         ++place.json_index;
     }
-    value_ = ValueAccess::value_at(place);
-    place.json_index = place.after_element();
-    place_ = ValueAccess::value_at(place);
+    place_ = static_cast<std::uint32_t>(place.json_index);
+    next_ = static_cast<std::uint32_t>(place.after_element());
     return true;
 }
 
@@ -386,7 +378,7 @@ Document::Document(Document&&) noexcept = default;
 Document& Document::operator=(Document&&) noexcept = default;
 
 Value Document::root() const noexcept {
-    return storage_ && storage_->parsed ? ValueAccess::value(storage_->document.root()) : Value();
+    return storage_ && storage_->parsed ? ValueAccess::root(storage_->document) : Value();
 }
 
 std::size_t Document::packed_size() const noexcept {
@@ -409,7 +401,7 @@ Value Document::pack_into(std::byte* memory) const noexcept {
     std::memcpy(strings, storage_->document.string_buf.get(), storage_->strings_size);
     packed->tape.reset(reinterpret_cast<std::uint64_t*>(tape));
     packed->string_buf.reset(reinterpret_cast<std::uint8_t*>(strings));
-    return ValueAccess::value(packed->root());
+    return ValueAccess::root(*packed);
 }
 
 Value moved(Value root, const std::byte* from, std::byte* to) noexcept {
@@ -464,9 +456,9 @@ tl::expected<Value, ParseError> Parser::parse(std::string_view text, Document& d
     if (code != simdjson::SUCCESS) {
         return tl::unexpected(parse_error(code));
     }
-    const Value value = ValueAccess::value(root);
-    Inspection inspection(storage_->names);
-    if (const auto error = inspection.inspect(ValueAccess::place(value), 0)) {
+    const Value value = ValueAccess::root(document.storage_->document);
+    Inspection inspection(document.storage_->document, storage_->names);
+    if (const auto error = inspection.inspect(value.place(), 0)) {
         return tl::unexpected(*error);
     }
     const auto* const strings = reinterpret_cast<const char*>(document.storage_->document.string_buf.get());

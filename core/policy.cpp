@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <limits>
 
 #include "condition.hpp"
 #include "signature.hpp"
@@ -23,16 +25,21 @@ using Finding = std::optional<Error>;
 
 using Found = std::optional<json::Value>;
 
+/// Which no JSON number is stands for what is none.
+[[nodiscard]] double number(json::Value value) noexcept {
+    return value.number_or(std::numeric_limits<double>::quiet_NaN());
+}
+
 /// RFC 7519 §4.1.5 and §4.1.6: a time that must not lie ahead. Anything but a number is refused, never ignored.
 [[nodiscard]] Finding check_past(const Found& value, double latest, Error type, Error future) {
     if (!value) {
         return std::nullopt;
     }
-    const std::optional<double> time = value->number();
-    if (!time) {
+    const double time = number(*value);
+    if (std::isnan(time)) {
         return type;
     }
-    return *time > latest ? Finding(future) : std::nullopt;
+    return time > latest ? Finding(future) : std::nullopt;
 }
 
 [[nodiscard]] Finding check_string(const Found& value, Error type) {
@@ -97,7 +104,7 @@ using Found = std::optional<json::Value>;
     if (const Finding error = check_past(claims[Claim::nbf], latest, Error::nbf_type, Error::nbf_future)) {
         return error;
     }
-    if (const Found exp = claims[Claim::exp]; exp && !exp->number()) {
+    if (const Found exp = claims[Claim::exp]; exp && std::isnan(number(*exp))) {
         return Error::exp_type;
     }
     if (const Finding error = check_issuer(claims[Claim::iss], policy.issuers)) {
@@ -141,11 +148,11 @@ std::optional<Refusal> check_claims(const Claims& claims, const Policy& policy, 
         return refusal(Error::claim_missing, "iat");
     }
     // RFC 7519 §4.1.4: "on or after".
-    if (const Found exp = claims[Claim::exp]; exp && *exp->number() + leeway <= seconds(now)) {
+    if (const Found exp = claims[Claim::exp]; exp && number(*exp) + leeway <= seconds(now)) {
         return refusal(Error::expired);
     }
     if (policy.max_age &&
-        *claims[Claim::iat]->number() + static_cast<double>(policy.max_age->count()) + leeway < seconds(now)) {
+        number(*claims[Claim::iat]) + static_cast<double>(policy.max_age->count()) + leeway < seconds(now)) {
         return refusal(Error::too_old);
     }
     return std::nullopt;
