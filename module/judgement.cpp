@@ -57,7 +57,7 @@ std::optional<Judgement> ask_store(const Requirement& requirement, Judging& judg
     }
     judging.step = Judging::Step::token_in_blocklist;
     const bool to_be_checked = worker().revocations != nullptr && requirement.check_revocation &&
-                               is_checked(*judging.config, candidate.token.payload());
+                               is_checked(*judging.config, candidate.token.claims());
     if (!to_be_checked) {
         return std::nullopt;
     }
@@ -81,8 +81,8 @@ std::optional<Judgement> ask_hooks(ngx_http_request_t* r, const Requirement& req
     LuaHost& lua = *worker().lua;
     const jwt::json::Value header = candidate.token.header();
     const jwt::json::Value payload = candidate.token.payload();
-    if (judging.step == Step::token_in_blocklist && requirement.check_revocation && is_checked(config, payload) &&
-        file.has(Hook::token_in_blocklist)) {
+    if (judging.step == Step::token_in_blocklist && requirement.check_revocation &&
+        is_checked(config, candidate.token.claims()) && file.has(Hook::token_in_blocklist)) {
         const auto revoked = lua.decide(judging.run, r, file, Hook::token_in_blocklist, header, payload);
         if (!revoked) {
             return without_result(revoked.error());

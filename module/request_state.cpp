@@ -91,7 +91,7 @@ jwt::VerifiedToken RequestState::withdraw(ngx_http_request_t* r) noexcept {
 }
 
 std::optional<jwt::json::Value> RequestState::identity() const noexcept {
-    return accepted_ ? accepted_->payload().member(config_->policy->identity_claim) : std::nullopt;
+    return accepted_ ? accepted_->claims().named(config_->policy->identity_claim) : std::nullopt;
 }
 
 void RequestState::refuse(ngx_http_request_t* r, jwt::Reason reason, std::string_view message) noexcept {

@@ -111,8 +111,8 @@ public:
 private:
     ngx_int_t accepted(ngx_http_request_t* r, const jwt::AuthenticToken& token) override {
         // RFC 7009 §2.1: with a refresh token the access tokens of the same grant.
-        return write(r, jwt::token_type(token.payload()) == "refresh" ? end_of_family(location_config(r), token)
-                                                                      : end_of_token(token));
+        return write(r, jwt::token_type(token.claims()) == "refresh" ? end_of_family(location_config(r), token)
+                                                                     : end_of_token(token));
     }
 
     ngx_int_t refused(ngx_http_request_t* r, const Denied& denied) override {
