@@ -149,7 +149,7 @@ ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, Denied&& denied) {
     }
     state.refuse(r, denial.reason, denial.message);
     note_reuse(r, *state.judging->config, denied);
-    log(r->connection->log, NGX_LOG_INFO, "jwt: token " + std::string(word(denial.reason)) + ": ", denial.message);
+    log(r->connection->log, NGX_LOG_INFO, {"jwt: token ", word(denial.reason), ": ", denial.message});
     if (satisfies_any(r)) {  // answer_refused speaks when nobody else let it in
         state.postpone(std::move(denied));
         return NGX_HTTP_UNAUTHORIZED;
@@ -158,8 +158,8 @@ ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, Denied&& denied) {
     return answer_denial(r, state);
 }
 
-ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, jwt::Reason reason, const std::string& message) {
-    return refuse(r, state, Denied{{reason, message, std::nullopt, std::nullopt}, std::monostate{}});
+ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, jwt::Reason reason, std::string&& message) {
+    return refuse(r, state, Denied{{reason, std::move(message), std::nullopt, std::nullopt}, std::monostate{}});
 }
 
 void body_is_read(ngx_http_request_t* r) noexcept {
@@ -247,15 +247,15 @@ ngx_int_t run(ngx_http_request_t* r) {
         return read_body(r);
     }
     state.judging.emplace(config);
-    if (const auto* nothing = std::get_if<NoToken>(&search)) {
+    if (auto* nothing = std::get_if<NoToken>(&search)) {
         if (requirement.optional) {
             state.refuse(r, jwt::Reason::missing, nothing->message);
             return NGX_DECLINED;
         }
-        return refuse(r, state, jwt::Reason::missing, nothing->message);
+        return refuse(r, state, jwt::Reason::missing, std::move(nothing->message));
     }
-    if (const auto* bad = std::get_if<BadToken>(&search)) {
-        return refuse(r, state, bad->reason, bad->message);
+    if (auto* bad = std::get_if<BadToken>(&search)) {
+        return refuse(r, state, bad->reason, std::move(bad->message));
     }
     state.judging->found = std::get<FoundToken>(std::move(search));
     return judge_found(r, state);

@@ -64,7 +64,7 @@ void RequestState::begin(ngx_http_request_t* r) noexcept {
     let_in_ = false;
     user_.reset();
     refused_.reset();
-    message_.clear();
+    message_ = {};
     postponed_.reset();
     renewal.reset();
     forget_variables(r);
@@ -94,10 +94,10 @@ std::optional<jwt::json::Value> RequestState::identity() const noexcept {
     return accepted_ ? accepted_->claims().named(config_->policy->identity_claim) : std::nullopt;
 }
 
-void RequestState::refuse(ngx_http_request_t* r, jwt::Reason reason, std::string_view message) noexcept {
+void RequestState::refuse(ngx_http_request_t* r, jwt::Reason reason, std::string_view message) {
     count_outcome(location_config(r).counted_as, reason);
     refused_ = reason;
-    message_ = message;
+    message_ = view(copy_to_pool(r->pool, message));
     forget_variables(r);
 }
 

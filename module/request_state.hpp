@@ -48,7 +48,7 @@ public:
                 std::optional<std::string>&& user) noexcept;
     /// The accepted token, which was refused after all and shows no longer.
     [[nodiscard]] jwt::VerifiedToken withdraw(ngx_http_request_t* r) noexcept;
-    void refuse(ngx_http_request_t* r, jwt::Reason reason, std::string_view message) noexcept;
+    void refuse(ngx_http_request_t* r, jwt::Reason reason, std::string_view message);
 
     /// Notes that all access handlers of the location let the request in. Only the word of the location that judged the
     /// token counts: an open error page of it lets in whom its other handlers refused.
@@ -94,7 +94,7 @@ private:
     TokenLocation found_in_ = TokenLocation::headers;
     std::optional<std::string> user_;  // JSON text
     std::optional<jwt::Reason> refused_;
-    std::string message_;
+    std::string_view message_;  // in the request's memory
     std::optional<Denied> postponed_;
 };
 

@@ -31,6 +31,19 @@ bool same_letters(std::string_view a, std::string_view b) noexcept {
            std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
 }
 
+std::string joined(std::initializer_list<std::string_view> texts) {
+    std::size_t size = 0;
+    for (const std::string_view text : texts) {
+        size += text.size();
+    }
+    std::string all;
+    all.reserve(size);
+    for (const std::string_view text : texts) {
+        all += text;
+    }
+    return all;
+}
+
 std::string_view take_word(std::string_view& text) noexcept {
     text = trimmed(text);
     const auto* const end = std::find_if(text.begin(), text.end(), is_white_space);

@@ -2,6 +2,7 @@
 
 #include "ngx.hpp"
 
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +21,9 @@ namespace ngx {
 [[nodiscard]] inline bool same_name(std::string_view a, std::string_view b) noexcept {
     return a.size() == b.size() && same_letters(a, b);
 }
+
+/// These texts, one behind the other.
+[[nodiscard]] std::string joined(std::initializer_list<std::string_view> texts);
 
 /// White space as Python's str.strip knows it, which the recorded answers were made with.
 [[nodiscard]] constexpr bool is_white_space(char c) noexcept {
