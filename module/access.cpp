@@ -284,11 +284,7 @@ ngx_int_t speak_for_all(ngx_http_request_t* r) {
     return answer_denial(r, *state);
 }
 
-/// Does that in a location that wants a token. In an open one, what was found in an earlier one stays.
 ngx_int_t guarded_step(ngx_http_request_t* r, ngx_int_t (*step)(ngx_http_request_t*)) noexcept {
-    if (!is_protected(location_config(r))) {
-        return NGX_DECLINED;
-    }
     const ngx_int_t rc =
         guarded(r->connection->log, ngx_int_t{NGX_HTTP_INTERNAL_SERVER_ERROR}, [r, step] { return step(r); });
     if (rc == NGX_AGAIN || rc == NGX_DONE) {
@@ -302,12 +298,14 @@ ngx_int_t guarded_step(ngx_http_request_t* r, ngx_int_t (*step)(ngx_http_request
 
 }  // namespace
 
+// Of an open location, nothing is asked here: what was found in an earlier one stays.
+
 ngx_int_t judge_request(ngx_http_request_t* r) noexcept {
-    return guarded_step(r, run);
+    return is_protected(location_config(r)) ? guarded_step(r, run) : NGX_DECLINED;
 }
 
 ngx_int_t answer_refused(ngx_http_request_t* r) noexcept {
-    return guarded_step(r, speak_for_all);
+    return is_protected(location_config(r)) ? guarded_step(r, speak_for_all) : NGX_DECLINED;
 }
 
 ngx_int_t settle_request(ngx_http_request_t* r) noexcept {
@@ -334,7 +332,7 @@ ngx_int_t settle_request(ngx_http_request_t* r) noexcept {
 }
 
 ngx_int_t judge_subrequest(ngx_http_request_t* r) noexcept {
-    if (r == r->main || is_fetch(r) || is_key_fetch(r)) {
+    if (r == r->main || !is_protected(location_config(r)) || is_fetch(r) || is_key_fetch(r)) {
         return NGX_DECLINED;
     }
     const ngx_int_t rc = guarded_step(r, run);
