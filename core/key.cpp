@@ -98,47 +98,36 @@ PkeyContext prepared_signer(const Key::Material& material, Algorithm algorithm, 
     return material.is_private ? prepared_pkey(material, algorithm, digest, EVP_PKEY_sign_init) : nullptr;
 }
 
-std::optional<Hasher> prepared_hasher(Hash hash) {
-    Hasher hasher{openssl::Digest(EVP_MD_fetch(nullptr, hash.name, nullptr)), DigestContext(EVP_MD_CTX_new()),
-                  hash.size};
-    if (hasher.hash == nullptr || hasher.context == nullptr ||
-        EVP_DigestInit_ex2(hasher.context.get(), hasher.hash.get(), nullptr) != 1) {
-        return std::nullopt;
-    }
-    return hasher;
-}
-
-std::optional<PreparedHashed> prepared_hashed(const Key::Material& material, Algorithm algorithm) {
-    auto hasher = prepared_hasher(hash_of(algorithm));
+std::optional<PreparedEcdsa> prepared_ecdsa(const Key::Material& material, Algorithm algorithm) {
+    auto hasher = Hasher::of(hash_of(algorithm).name);
     if (!hasher) {
         return std::nullopt;
     }
-    const EVP_MD* const digest = hasher->hash.get();
-    PkeyContext verify = prepared_pkey(material, algorithm, digest, EVP_PKEY_verify_init);
-    PkeyContext sign = prepared_signer(material, algorithm, digest);
+    PkeyContext verify = prepared_pkey(material, algorithm, hasher->algorithm(), EVP_PKEY_verify_init);
+    PkeyContext sign = prepared_signer(material, algorithm, hasher->algorithm());
     if (verify == nullptr || (material.is_private && sign == nullptr)) {
         return std::nullopt;
     }
-    const std::size_t signature_size = material.type == KeyType::ec
-                                           ? 2 * material.curve->size
-                                           : static_cast<std::size_t>(EVP_PKEY_get_size(material.pkey.get()));
-    return PreparedHashed{*std::move(hasher), std::move(verify), std::move(sign), signature_size};
+    return PreparedEcdsa{*std::move(hasher), std::move(verify), std::move(sign), 2 * material.curve->size};
 }
 
-std::optional<PreparedPkcs1> prepared_pkcs1(Key::Material& material, Algorithm algorithm) {
+std::optional<PreparedRsa> prepared_rsa(Key::Material& material, Algorithm algorithm) {
     if (material.rsa == nullptr) {
         material.rsa = RsaVerifier::of(material.pkey.get());
     }
-    auto hasher = prepared_hasher(hash_of(algorithm));
+    auto hasher = Hasher::of(hash_of(algorithm).name);
     if (material.rsa == nullptr || !hasher) {
         return std::nullopt;
     }
-    auto encoding = Pkcs1Encoding::of(material.rsa->size(), hasher->size);
-    PkeyContext sign = prepared_signer(material, algorithm, hasher->hash.get());
-    if (!encoding || (material.is_private && sign == nullptr)) {
+    PkeyContext sign = prepared_signer(material, algorithm, hasher->algorithm());
+    if (material.is_private && sign == nullptr) {
         return std::nullopt;
     }
-    return PreparedPkcs1{*std::move(hasher), *std::move(encoding), std::move(sign)};
+    if (pss_algorithms.has(algorithm)) {
+        return PreparedRsa{*std::move(hasher), PssEncoding(material.rsa->bits()), std::move(sign)};
+    }
+    auto pkcs1 = Pkcs1Encoding::of(material.rsa->size(), hasher->size());
+    return pkcs1 ? std::optional(PreparedRsa{*std::move(hasher), *std::move(pkcs1), std::move(sign)}) : std::nullopt;
 }
 
 std::optional<EdDsaSigner> prepared_eddsa_signer(const Key::Material& material) {
@@ -192,10 +181,9 @@ bool prepare(Key::Material& material, Algorithm algorithm) {
         case KeyType::secret:
             return store(place, prepared_hmac(material, hash_of(algorithm)));
         case KeyType::rsa:
-            return pss_algorithms.has(algorithm) ? store(place, prepared_hashed(material, algorithm))
-                                                 : store(place, prepared_pkcs1(material, algorithm));
+            return store(place, prepared_rsa(material, algorithm));
         case KeyType::ec:
-            return store(place, prepared_hashed(material, algorithm));
+            return store(place, prepared_ecdsa(material, algorithm));
         case KeyType::okp:
             return material.curve->id == EVP_PKEY_ED25519 ? store(place, prepared_ed25519(material))
                                                           : store(place, prepared_ed448(material));

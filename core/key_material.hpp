@@ -10,6 +10,7 @@
 #include <tl/expected.hpp>
 
 #include "content_encryption.hpp"
+#include "digest.hpp"
 #include "ed25519.hpp"
 #include "key.hpp"
 #include "openssl.hpp"
@@ -62,21 +63,16 @@ struct PreparedHmac {
     openssl::MacContext context;
     std::size_t size;
 };
-struct Hasher {
-    openssl::Digest hash;
-    openssl::DigestContext context;
-    std::size_t size;
-};
-struct PreparedHashed {  // RSA-PSS and ECDSA
+struct PreparedEcdsa {
     Hasher hasher;
     openssl::PkeyContext verify;
-    openssl::PkeyContext sign;  // null for a public key; RSA's is only copied from, as threads share it
+    openssl::PkeyContext sign;  // null for a public key
     std::size_t signature_size;
 };
-struct PreparedPkcs1 {  // RSA with PKCS#1 v1.5, verified by Key::Material::rsa
+struct PreparedRsa {  // verified by Key::Material::rsa
     Hasher hasher;
-    Pkcs1Encoding encoding;
-    openssl::PkeyContext sign;  // as above
+    std::variant<Pkcs1Encoding, PssEncoding> encoding;
+    openssl::PkeyContext sign;  // null for a public key; only copied from, as threads share it
 };
 struct EdDsaSigner {
     openssl::DigestContext prepared;  // null for a public key
@@ -91,8 +87,7 @@ struct PreparedEd448 {
     openssl::DigestContext verify;
     EdDsaSigner signer;
 };
-using Prepared =
-    std::variant<std::monostate, PreparedHmac, PreparedHashed, PreparedPkcs1, PreparedEd25519, PreparedEd448>;
+using Prepared = std::variant<std::monostate, PreparedHmac, PreparedEcdsa, PreparedRsa, PreparedEd25519, PreparedEd448>;
 
 struct Key::Material {
     KeyType type = KeyType::secret;
@@ -107,7 +102,7 @@ struct Key::Material {
     ContentEncryptionSet direct;  // what a secret is itself the key of
     openssl::Secret secret;
     openssl::Pkey pkey;
-    std::unique_ptr<const RsaVerifier> rsa;  // of a key with some PreparedPkcs1
+    std::unique_ptr<const RsaVerifier> rsa;  // of a key with some PreparedRsa
     std::array<Prepared, algorithm_count> prepared;
     std::shared_ptr<const EncryptionTools> tools;  // of a key for encryption
 };

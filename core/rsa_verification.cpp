@@ -1,7 +1,13 @@
 #include "rsa_verification.hpp"
 
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <span>
 #include <string>
 #include <utility>
+
+#include "key_material.hpp"
 
 namespace jwt {
 
@@ -92,10 +98,67 @@ std::optional<Pkcs1Encoding> Pkcs1Encoding::of(std::size_t modulus_size, std::si
     return encoding;
 }
 
-bool Pkcs1Encoding::matches(const BIGNUM* message, std::string_view hash) const noexcept {
-    // Numbers of equal size are equal where all their bytes are (RFC 8017 §4.1), and cost less to make.
-    return BN_bin2bn(bytes(hash), static_cast<int>(hash.size()), expected_.get()) != nullptr &&
+bool Pkcs1Encoding::matches(const BIGNUM* message, std::string_view input, const Hasher& hasher) const noexcept {
+    Hasher::Hash hash;
+    // Numbers of one size are equal where all their bytes are (RFC 8017 §4.1), and cost less to make.
+    return hasher({input}, hash) &&
+           BN_bin2bn(hash.data(), static_cast<int>(hasher.size()), expected_.get()) != nullptr &&
            BN_add(expected_.get(), expected_.get(), frame_.get()) == 1 && BN_cmp(message, expected_.get()) == 0;
+}
+
+namespace {
+
+std::string_view text(std::span<const unsigned char> octets) noexcept {
+    return {reinterpret_cast<const char*>(octets.data()), octets.size()};
+}
+
+/// Takes MGF1's mask (RFC 8017 §B.2.1) off `masked`.
+bool unmask(std::span<unsigned char> masked, std::string_view seed, const Hasher& hasher) noexcept {
+    Hasher::Hash mask;
+    std::array<unsigned char, 4> counter = {};
+    for (; !masked.empty(); ++counter[3]) {  // to 32 at most, as max_rsa_bits are 32 of the shortest hash
+        if (!hasher({seed, text(counter)}, mask)) {
+            return false;
+        }
+        const std::size_t size = std::min(masked.size(), hasher.size());
+        std::transform(masked.begin(), masked.begin() + static_cast<std::ptrdiff_t>(size), mask.begin(), masked.begin(),
+                       std::bit_xor());
+        masked = masked.subspan(size);
+    }
+    return true;
+}
+
+}  // namespace
+
+// The steps are those of RFC 8017 §9.1.2.
+bool PssEncoding::matches(const BIGNUM* message, std::string_view input, const Hasher& hasher) const noexcept {
+    std::array<unsigned char, max_rsa_bits / 8> octets;
+    const std::size_t size = (bits_ + 7) / 8;
+    const std::size_t unused_bits = 8 * size - bits_;
+    const std::size_t hash_size = hasher.size();
+    // §8.1.2 step 2c, and step 6: every bit above emBits is zero.
+    if (static_cast<std::size_t>(BN_num_bits(message)) > bits_ ||
+        BN_bn2binpad(message, octets.data(), static_cast<int>(size)) != static_cast<int>(size)) {
+        return false;
+    }
+    const std::span<unsigned char> encoded(octets.data(), size);
+    const auto block = encoded.first(size - hash_size - 1);  // DB
+    const auto salted_hash = encoded.subspan(block.size(), hash_size);
+    if (encoded.back() != 0xbc || !unmask(block, text(salted_hash), hasher)) {  // steps 4, 7 and 8
+        return false;
+    }
+    block[0] = static_cast<unsigned char>(block[0] & (0xff >> unused_bits));  // step 9
+    const auto salt = block.last(hash_size);
+    const auto padding = block.first(block.size() - hash_size - 1);
+    if (std::any_of(padding.begin(), padding.end(), [](auto octet) { return octet != 0; }) ||
+        block[padding.size()] != 1) {  // step 10
+        return false;
+    }
+    static constexpr std::array<unsigned char, 8> zeros = {};
+    Hasher::Hash hash;
+    Hasher::Hash expected;
+    return hasher({input}, hash) && hasher({text(zeros), text({hash.data(), hash_size}), text(salt)}, expected) &&
+           std::equal(salted_hash.begin(), salted_hash.end(), expected.begin());  // step 14
 }
 
 }  // namespace jwt

@@ -48,8 +48,7 @@ DerSignature ecdsa_der(std::string_view r_and_s) noexcept {
 
 namespace {
 
-// Large enough for every hash and every signature but RSA's.
-using Tag = std::array<unsigned char, 64>;
+using Tag = Hasher::Hash;
 
 bool compute_mac(const PreparedHmac& hmac, std::string_view input, Tag& tag) {
     std::size_t size = 0;
@@ -57,13 +56,6 @@ bool compute_mac(const PreparedHmac& hmac, std::string_view input, Tag& tag) {
     return EVP_MAC_init(hmac.context.get(), nullptr, 0, nullptr) == 1 &&
            EVP_MAC_update(hmac.context.get(), bytes(input), input.size()) == 1 &&
            EVP_MAC_final(hmac.context.get(), tag.data(), &size, tag.size()) == 1 && size == hmac.size;
-}
-
-bool compute_hash(const Hasher& hasher, std::string_view input, Tag& hash) {
-    unsigned size = 0;
-    return EVP_DigestInit_ex2(hasher.context.get(), nullptr, nullptr) == 1 &&
-           EVP_DigestUpdate(hasher.context.get(), input.data(), input.size()) == 1 &&
-           EVP_DigestFinal_ex(hasher.context.get(), hash.data(), &size) == 1 && size == hasher.size;
 }
 
 struct Matches {
@@ -79,25 +71,21 @@ struct Matches {
                CRYPTO_memcmp(tag.data(), signature.data(), hmac.size) == 0;
     }
 
-    bool operator()(const PreparedHashed& hashed) const {
+    bool operator()(const PreparedEcdsa& ecdsa) const {
         Tag hash;
-        const std::size_t hash_size = hashed.hasher.size;
-        if (signature.size() != hashed.signature_size || !compute_hash(hashed.hasher, input, hash)) {
+        if (signature.size() != ecdsa.signature_size || !ecdsa.hasher({input}, hash)) {
             return false;
         }
+        const DerSignature der = ecdsa_der(signature);
         // Anything but 1 is a refusal: malformed signatures give negative numbers.
-        if (material.type == KeyType::ec) {
-            const DerSignature der = ecdsa_der(signature);
-            return EVP_PKEY_verify(hashed.verify.get(), der.bytes.data(), der.size, hash.data(), hash_size) == 1;
-        }
-        return EVP_PKEY_verify(hashed.verify.get(), bytes(signature), signature.size(), hash.data(), hash_size) == 1;
+        return EVP_PKEY_verify(ecdsa.verify.get(), der.bytes.data(), der.size, hash.data(), ecdsa.hasher.size()) == 1;
     }
 
-    bool operator()(const PreparedPkcs1& pkcs1) const {
-        Tag hash;
+    bool operator()(const PreparedRsa& rsa) const {
         const BIGNUM* const message = material.rsa->message_of(signature);
-        return message != nullptr && compute_hash(pkcs1.hasher, input, hash) &&
-               pkcs1.encoding.matches(message, {reinterpret_cast<const char*>(hash.data()), pkcs1.hasher.size});
+        return message != nullptr &&
+               std::visit([&](const auto& encoding) { return encoding.matches(message, input, rsa.hasher); },
+                          rsa.encoding);
     }
 
     bool operator()(const PreparedEd25519& ed25519) const noexcept {
@@ -135,35 +123,6 @@ struct Sign {
     const Key::Material& material;
     std::string_view input;
 
-    std::string by_ecdsa(const PreparedHashed& hashed) const {
-        Tag hash;
-        std::string der(DerSignature::max_size, '\0');
-        std::size_t size = der.size();
-        if (hashed.sign == nullptr || !compute_hash(hashed.hasher, input, hash) ||
-            EVP_PKEY_sign(hashed.sign.get(), reinterpret_cast<unsigned char*>(der.data()), &size, hash.data(),
-                          hashed.hasher.size) != 1) {
-            throw_unsigned();
-        }
-        der.resize(size);
-        return der;
-    }
-
-    /// Touches nothing that another thread may write: to a signature of RSA, contexts of its own cost nothing.
-    std::string by_rsa(const Hasher& hasher, EVP_PKEY_CTX* sign, std::size_t signature_size) const {
-        Tag hash;
-        const openssl::PkeyContext context(sign == nullptr ? nullptr : EVP_PKEY_CTX_dup(sign));
-        std::string signature(signature_size, '\0');
-        std::size_t size = signature.size();
-        if (context == nullptr ||
-            EVP_Digest(input.data(), input.size(), hash.data(), nullptr, hasher.hash.get(), nullptr) != 1 ||
-            EVP_PKEY_sign(context.get(), reinterpret_cast<unsigned char*>(signature.data()), &size, hash.data(),
-                          hasher.size) != 1 ||
-            size != signature.size()) {
-            throw_unsigned();
-        }
-        return signature;
-    }
-
     std::string by_eddsa(const EdDsaSigner& signer) const {
         std::string signature(signer.signature_size, '\0');
         std::size_t size = signature.size();
@@ -186,13 +145,33 @@ struct Sign {
         return {reinterpret_cast<const char*>(tag.data()), hmac.size};
     }
 
-    std::string operator()(const PreparedHashed& hashed) const {
-        return material.type == KeyType::ec ? r_and_s(by_ecdsa(hashed), hashed.signature_size)
-                                            : by_rsa(hashed.hasher, hashed.sign.get(), hashed.signature_size);
+    std::string operator()(const PreparedEcdsa& ecdsa) const {
+        Tag hash;
+        std::string der(DerSignature::max_size, '\0');
+        std::size_t size = der.size();
+        if (ecdsa.sign == nullptr || !ecdsa.hasher({input}, hash) ||
+            EVP_PKEY_sign(ecdsa.sign.get(), reinterpret_cast<unsigned char*>(der.data()), &size, hash.data(),
+                          ecdsa.hasher.size()) != 1) {
+            throw_unsigned();
+        }
+        der.resize(size);
+        return r_and_s(der, ecdsa.signature_size);
     }
 
-    std::string operator()(const PreparedPkcs1& pkcs1) const {
-        return by_rsa(pkcs1.hasher, pkcs1.sign.get(), material.rsa->size());
+    /// Touches nothing that another thread may write: to a signature of RSA, contexts of its own cost nothing.
+    std::string operator()(const PreparedRsa& rsa) const {
+        Tag hash;
+        const openssl::PkeyContext context(rsa.sign == nullptr ? nullptr : EVP_PKEY_CTX_dup(rsa.sign.get()));
+        std::string signature(material.rsa->size(), '\0');
+        std::size_t size = signature.size();
+        if (context == nullptr ||
+            EVP_Digest(input.data(), input.size(), hash.data(), nullptr, rsa.hasher.algorithm(), nullptr) != 1 ||
+            EVP_PKEY_sign(context.get(), reinterpret_cast<unsigned char*>(signature.data()), &size, hash.data(),
+                          rsa.hasher.size()) != 1 ||
+            size != signature.size()) {
+            throw_unsigned();
+        }
+        return signature;
     }
 
     std::string operator()(const PreparedEd25519& ed25519) const { return by_eddsa(ed25519.signer); }
