@@ -26,7 +26,10 @@ public:
 
     [[nodiscard]] std::optional<json::Value> operator[](Claim claim) const noexcept {
         const std::uint32_t place = places_[static_cast<std::size_t>(claim)];
-        return place == absent ? std::nullopt : std::optional(payload_.at(place));
+        if (place == absent) {
+            return std::nullopt;
+        }
+        return payload_.at(place);
     }
 
     /// A claim of any name.

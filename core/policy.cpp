@@ -26,7 +26,7 @@ using Finding = std::optional<Error>;
 using Found = std::optional<json::Value>;
 
 /// Which no JSON number is stands for what is none.
-[[nodiscard]] double number(json::Value value) noexcept {
+[[nodiscard]] double number(const json::Value& value) noexcept {
     return value.number_or(std::numeric_limits<double>::quiet_NaN());
 }
 

@@ -46,9 +46,10 @@ TokenParts::TokenParts(const Source& source, const TokenParts* spare) {
     const Claims claims(source.payload.pack_into(space.take(payload_size)));
     block_ = new (memory)
         Block{references, capacity, size, source.signing_input_size, 0, 0, {}, {}, {}, header, claims, true};
-    block_->text = space.copy(source.text);
+    const std::string_view text = space.copy(source.text);
+    block_->text = text;
     block_->signature = space.copy(source.signature);
-    block_->presented = wrapped ? space.copy(source.presented) : block_->text;
+    block_->presented = wrapped ? space.copy(source.presented) : text;
 }
 
 TokenParts::TokenParts(const TokenParts& other, std::byte* memory) noexcept : block_(reinterpret_cast<Block*>(memory)) {

@@ -1,6 +1,6 @@
 // The core beside OpenSSL: for each algorithm, in one run and in turns, the bare call with everything prepared, the
-// core's check of a signature, and a whole verification from text to proof. core_bench [--json FILE] [--algorithm ALG]
-// and Google Benchmark's own options.
+// core's check of a signature, and a whole verification from text to proof; and each way to decode the payload of such
+// a token. core_bench [--json FILE] [--algorithm ALG] and Google Benchmark's own options.
 
 #include <benchmark/benchmark.h>
 
@@ -13,6 +13,9 @@
 #include <vector>
 
 #include "bare.hpp"
+#include "core/base64url.hpp"
+#include "core/base64url_decoders.hpp"
+#include "core/jws.hpp"
 #include "core/signature.hpp"
 #include "core/verifier.hpp"
 
@@ -55,10 +58,23 @@ void whole(benchmark::State& state, const Subject& subject) {
     require(verified, "verification");
 }
 
+void decoding(benchmark::State& state, const Subject& subject, const jwt::base64url::Decoder& decoder) {
+    const std::string_view text = jwt::jws::segments(subject.token)->payload;
+    std::string bytes(jwt::base64url::decoded_size(text.size()), '\0');
+    bool decoded = false;
+    for (auto _ : state) {
+        decoded = decoder.decode(text, bytes.data());
+        benchmark::DoNotOptimize(bytes.data());
+        benchmark::ClobberMemory();
+    }
+    require(decoded, "decoding");
+}
+
 // ---- side by side
 
 struct Times {
-    std::map<std::string, std::vector<double>> of;  // "bare", "signature", "whole": µs of each repetition
+    std::map<std::string, std::vector<double>>
+        of;  // "bare", "signature", "whole", a decoder's name: µs of each repetition
 
     [[nodiscard]] double median(const std::string& name) {
         std::vector<double>& all = of[name];
@@ -100,6 +116,10 @@ public:
                           "%s\n  \"%s\": {\"openssl\": %.4f, \"signature\": %.4f, \"whole\": %.4f}",
                           json.size() == 1 ? "" : ",", algorithm.c_str(), floor, check, all);
             json += line.data();
+        }
+        for (const auto& decoder : jwt::base64url::decoders()) {
+            std::printf("base64url by %-9.*s %8.4f us\n", static_cast<int>(decoder.name.size()), decoder.name.data(),
+                        times_["base64url"].median(std::string(decoder.name)));
         }
         if (std::FILE* const file = json_.empty() ? nullptr : std::fopen(json_.c_str(), "w")) {
             std::fprintf(file, "%s\n}\n", json.c_str());
@@ -156,6 +176,11 @@ int main(int count, char** words) {
         add("bare", bare);
         add("signature", signature);
         add("whole", whole);
+    }
+    for (const auto& decoder : jwt::base64url::decoders()) {
+        benchmark::RegisterBenchmark(("base64url/" + std::string(decoder.name)).c_str(), [&](benchmark::State& state) {
+            decoding(state, subjects.front(), decoder);
+        })->Unit(benchmark::kMicrosecond);
     }
     SideBySide reporter(json, order);
     benchmark::RunSpecifiedBenchmarks(&reporter);
