@@ -29,11 +29,11 @@ __extension__ using Wide = unsigned __int128;
     return word;
 }
 
-// Most tokens take more than this, so that chains stay short without a table that grows.
-constexpr std::size_t bytes_of_an_entry = 1024;
-
 // Slots begin with a cache line.
 constexpr std::size_t line = 64;
+
+// Of the ring, for a bucket: most tokens take a kilobyte and more, so that few buckets are ever full.
+constexpr std::size_t bytes_of_a_bucket = std::size_t{4} * 1024;
 
 // A processor remembers where some 8 MiB of small pages are, and looks up those beyond for each access: a larger ring
 // is asked for in large pages.
@@ -43,6 +43,9 @@ constexpr std::size_t most_in_small_pages = 4 * large_page;
 [[nodiscard]] constexpr std::size_t whole_lines(std::size_t size) noexcept {
     return (size + line - 1) / line * line;
 }
+
+// A bucket counts them in 32 bits: 256 GiB.
+constexpr std::size_t most_lines = 0xffff'fffe;
 
 // No request waits for a long walk: after so many slots what was used is overwritten all the same, and after so many
 // that are held, as by open connections, a token is not kept; the next one begins behind them.
@@ -91,8 +94,7 @@ struct TokenCache::Slot {
 };
 
 struct TokenCache::Entry : Slot {
-    bool used;    // since the hand was here
-    Entry* next;  // of its bucket
+    bool used;  // since the hand was here
     std::uint64_t hash;
     AuthenticToken token;  // whose parts are behind this
     KeySet::Identity keys;
@@ -103,28 +105,77 @@ struct TokenCache::Entry : Slot {
     [[nodiscard]] bool is_bare() const noexcept { return token.text().data() == token.presented().data(); }
 };
 
+/// A cache line that tells where entries are, the newest first, with bits of each one's hash. So of entries, whose
+/// memory is far away, only one that most probably is the right one is looked at. The oldest of a full bucket is not
+/// found any more; the hand takes its memory when it comes there.
+struct alignas(line) TokenCache::Bucket {
+    static constexpr std::uint32_t none = 0;
+
+    std::array<std::uint32_t, line / sizeof(std::uint32_t)> cells;
+
+    void add(std::uint32_t cell) noexcept {
+        std::copy_backward(cells.begin(), cells.end() - 1, cells.end());
+        cells.front() = cell;
+    }
+    void remove(std::uint32_t cell) noexcept {
+        const auto found = std::find(cells.begin(), cells.end(), cell);
+        if (found != cells.end()) {
+            std::copy(found + 1, cells.end(), found);
+            cells.back() = none;
+        }
+    }
+};
+
 void TokenCache::FreeRing::operator()(std::byte* memory) const noexcept {
     ::operator delete(memory, alignment);
 }
 
+TokenCache::Bucket& TokenCache::bucket(std::uint64_t hash) const noexcept {
+    return buckets_[hash >> shift_];
+}
+
 template <class Fits>
 TokenCache::Entry* TokenCache::look_up(std::uint64_t hash, std::string_view presented, Fits fits) const noexcept {
-    Entry* entry = bucket(hash);
-    while (entry != nullptr && (entry->hash != hash || !fits(*entry) || entry->token.presented() != presented)) {
-        entry = entry->next;
+    const Bucket& known = bucket(hash);
+    const std::uint32_t tag = tag_of(hash);
+    // All cells at once, as most texts that are new have no match among them.
+    std::uint32_t matches = 0;
+    for (const std::uint32_t cell : known.cells) {
+        matches |= (cell & ~place_mask_) == tag ? 1U : 0U;
     }
-    return entry;
+    if (matches == 0) {
+        return nullptr;
+    }
+    for (const std::uint32_t cell : known.cells) {
+        if (cell != Bucket::none && (cell & ~place_mask_) == tag) {
+            auto& entry = static_cast<Entry&>(slot_at(((cell & place_mask_) - 1) * line));
+            if (entry.hash == hash && fits(entry) && entry.token.presented() == presented) {
+                return &entry;
+            }
+        }
+    }
+    return nullptr;
+}
+
+std::uint32_t TokenCache::tag_of(std::uint64_t hash) const noexcept {
+    return static_cast<std::uint32_t>(hash << (64U - shift_) >> 32U) & ~place_mask_;
+}
+
+std::uint32_t TokenCache::cell_of(const Entry& entry) const noexcept {
+    const auto place = static_cast<std::size_t>(reinterpret_cast<const std::byte*>(&entry) - ring_.get());
+    return tag_of(entry.hash) | static_cast<std::uint32_t>(place / line + 1);
 }
 
 TokenCache::TokenCache(const Options& options, std::unique_ptr<const TextHash> hash)
     : head_size_(sizeof(Entry) + (options.fingerprints ? sizeof(revocation::FingerprintMemo) : 0)),
       hash_(std::move(hash)) {
     const std::size_t size = std::max(options.size, min_size);
-    const std::size_t buckets = std::bit_ceil(size / bytes_of_an_entry);
+    const std::size_t buckets = std::bit_ceil(size / bytes_of_a_bucket);
     shift_ = 64U - static_cast<unsigned>(std::countr_zero(buckets));
-    buckets_ = std::make_unique<Entry*[]>(buckets);
-    own_size_ = sizeof(TokenCache) + sizeof(TextHash) + buckets * sizeof(void*);
-    ring_size_ = (size - own_size_) / line * line;
+    buckets_ = std::make_unique<Bucket[]>(buckets);
+    own_size_ = sizeof(TokenCache) + sizeof(TextHash) + buckets * sizeof(Bucket);
+    ring_size_ = std::min((size - own_size_) / line, most_lines) * line;
+    place_mask_ = static_cast<std::uint32_t>(std::bit_ceil(ring_size_ / line + 1) - 1);
     const bool in_large_pages = ring_size_ > most_in_small_pages;
     const auto alignment = std::align_val_t(in_large_pages ? large_page : line);
     ring_ = {static_cast<std::byte*>(::operator new(ring_size_, alignment)), FreeRing{alignment}};
@@ -177,9 +228,11 @@ tl::expected<UnverifiedToken, Refusal> TokenCache::parse(std::string_view text, 
     if (const Entry* known = look_up(hash, text, [](const Entry& entry) { return entry.is_bare(); })) {
         return known->token.unverified();
     }
+    prefetch_room();
     auto parsed = verifier.parse(text);
     if (parsed) {
         parsed->parts().note_hash(hash_->id(), hash);
+        prefetch_bucket();
     }
     return parsed;
 }
@@ -229,13 +282,13 @@ AuthenticToken TokenCache::insert(AuthenticToken&& token, const KeySet& keys, co
         return std::move(token);
     }
     auto* const memo = head_size_ == sizeof(Entry) ? nullptr : new (memory + sizeof(Entry)) revocation::FingerprintMemo;
-    Entry*& first = bucket(hash);
-    auto* const entry = new (memory)
-        Entry{{size, true}, false, first, hash, token.copied_to(memory + head_size_, memo), keys.identity(), {}};
+    auto* const entry =
+        new (memory) Entry{{size, true}, false, hash, token.copied_to(memory + head_size_, memo), keys.identity(), {}};
     if (decrypting != nullptr && !entry->is_bare()) {
         entry->decrypting = decrypting->identity();
     }
-    first = entry;
+    bucket(hash).add(cell_of(*entry));
+    last_size_ = size;
     used_size_ += size;
     ++entries_;
     return entry->token;
@@ -278,6 +331,24 @@ std::byte* TokenCache::make_room(std::size_t size) noexcept {
     return nullptr;
 }
 
+/// Memory for an entry as large as the last one, which is far away: it comes while a token is parsed and its signature
+/// checked.
+void TokenCache::prefetch_room() const noexcept {
+    const std::byte* const end = ring_.get() + std::min(hand_ + last_size_, ring_size_);
+    for (const std::byte* at = ring_.get() + hand_; at < end; at += line) {
+        __builtin_prefetch(at, 1);
+    }
+}
+
+/// Likewise the bucket of the entry that has to go for it.
+void TokenCache::prefetch_bucket() const noexcept {
+    if (hand_ < ring_size_) {
+        if (const Slot& slot = slot_at(hand_); slot.is_entry) {
+            __builtin_prefetch(&bucket(static_cast<const Entry&>(slot).hash), 1);
+        }
+    }
+}
+
 /// Makes a free slot of what is free from the hand on. To AddressSanitizer it is as freed memory is.
 void TokenCache::leave(std::size_t size) noexcept {
     if (size != 0) {
@@ -289,11 +360,7 @@ void TokenCache::leave(std::size_t size) noexcept {
 }
 
 void TokenCache::remove(Entry& entry) noexcept {
-    Entry** link = &bucket(entry.hash);
-    while (*link != &entry) {
-        link = &(*link)->next;
-    }
-    *link = entry.next;
+    bucket(entry.hash).remove(cell_of(entry));
     used_size_ -= entry.size;
     --entries_;
     entry.~Entry();

@@ -93,29 +93,36 @@ public:
 private:
     struct Slot;
     struct Entry;
+    struct Bucket;
     struct FreeRing {
         std::align_val_t alignment;
         void operator()(std::byte* memory) const noexcept;
     };
 
-    [[nodiscard]] Entry*& bucket(std::uint64_t hash) const noexcept { return buckets_[hash >> shift_]; }
+    [[nodiscard]] Bucket& bucket(std::uint64_t hash) const noexcept;
     template <class Fits>
     [[nodiscard]] Entry* look_up(std::uint64_t hash, std::string_view presented, Fits fits) const noexcept;
+    [[nodiscard]] std::uint32_t tag_of(std::uint64_t hash) const noexcept;
+    [[nodiscard]] std::uint32_t cell_of(const Entry& entry) const noexcept;
     [[nodiscard]] std::uint64_t hash_of(const TokenParts& parts) const noexcept;
     [[nodiscard]] Entry* entry_of(const TokenParts& parts) const noexcept;
     [[nodiscard]] Slot& slot_at(std::size_t place) const noexcept;
     [[nodiscard]] std::byte* make_room(std::size_t size) noexcept;
+    void prefetch_room() const noexcept;
+    void prefetch_bucket() const noexcept;
     void leave(std::size_t size) noexcept;
     void remove(Entry& entry) noexcept;
 
     const std::size_t head_size_;  // of an entry, before its token's parts
     const std::unique_ptr<const TextHash> hash_;
     unsigned shift_;  // of a hash, down to the number of its bucket
-    std::unique_ptr<Entry*[]> buckets_;
-    std::size_t own_size_;   // of all that is not the ring
-    std::size_t ring_size_;  // all of it is slots, free ones too
+    std::unique_ptr<Bucket[]> buckets_;
+    std::uint32_t place_mask_ = 0;  // of a cell: which line of the ring, from 1; above it are bits of the hash
+    std::size_t own_size_;          // of all that is not the ring
+    std::size_t ring_size_;         // all of it is slots, free ones too
     std::unique_ptr<std::byte[], FreeRing> ring_{nullptr, FreeRing{}};
     std::size_t hand_ = 0;
+    std::size_t last_size_ = 0;  // of the entry that was made last
     std::size_t used_size_ = 0;
     std::size_t entries_ = 0;
     Counts counts_;
