@@ -2,6 +2,7 @@
 
 #include <array>
 #include <initializer_list>
+#include <optional>
 #include <string_view>
 
 #include "openssl.hpp"
@@ -19,6 +20,29 @@ public:
 
 private:
     openssl::DigestContext context_;
+};
+
+/// A hash that signatures use, fetched once and used with one context: for one thread.
+class Hasher {
+public:
+    using Hash = std::array<unsigned char, EVP_MAX_MD_SIZE>;
+
+    /// Nothing where OpenSSL has none of this name.
+    [[nodiscard]] static std::optional<Hasher> of(const char* name);
+
+    /// The first size() bytes are the hash of the parts as if they were one text. False where OpenSSL fails.
+    [[nodiscard]] bool operator()(std::initializer_list<std::string_view> parts, Hash& hash) const noexcept;
+
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    /// For all threads.
+    [[nodiscard]] const EVP_MD* algorithm() const noexcept { return algorithm_.get(); }
+
+private:
+    Hasher(openssl::Digest algorithm, openssl::DigestContext context) noexcept;
+
+    openssl::Digest algorithm_;
+    openssl::DigestContext context_;
+    std::size_t size_;
 };
 
 }  // namespace jwt

@@ -14,39 +14,37 @@ namespace jwt::json {
 
 namespace dom = simdjson::dom;
 
-/// The one place where a Value's opaque bytes are a dom::element. All bytes zero, which no element of a document is,
-/// stand for the null of an empty document.
+using Place = simdjson::internal::tape_ref;  // in a document
+
+/// What Value's members mean.
 struct ValueAccess {
-    static_assert(sizeof(dom::element) == sizeof(Value) && alignof(dom::element) <= alignof(Value));
-    static_assert(std::is_trivially_copyable_v<dom::element>);
+    static_assert(sizeof(dom::element) == sizeof(Place) && std::is_trivially_copyable_v<dom::element>);
 
-    [[nodiscard]] static Value value(const dom::element& element) noexcept {
+    [[nodiscard]] static Value value_at(const Place& place) noexcept {
         Value value;
-        std::memcpy(value.element_.data(), &element, sizeof element);
+        value.document_ = place.doc;
+        value.place_ = place.json_index;
         return value;
     }
 
-    /// Where an element stands in its document; no document for that null.
-    [[nodiscard]] static simdjson::internal::tape_ref place(const Value& value) noexcept {
-        static_assert(sizeof(simdjson::internal::tape_ref) == sizeof(dom::element));
-        simdjson::internal::tape_ref place;
-        std::memcpy(&place, value.element_.data(), sizeof place);
-        return place;
+    /// No document for the null of none.
+    [[nodiscard]] static Place place(const Value& value) noexcept {
+        return {static_cast<const dom::document*>(value.document_), value.place_};
     }
 
-    [[nodiscard]] static Value value_at(simdjson::internal::tape_ref place) noexcept {
-        Value value;
-        std::memcpy(value.element_.data(), &place, sizeof place);
-        return value;
-    }
-
+    /// simdjson lets nobody else make an element, which is a place and no more.
     [[nodiscard]] static std::optional<dom::element> element(const Value& value) noexcept {
-        if (value.element_ == std::array<std::byte, sizeof(dom::element)>{}) {
+        if (value.document_ == nullptr) {
             return std::nullopt;
         }
+        const Place at = place(value);
         dom::element element;
-        std::memcpy(&element, value.element_.data(), sizeof element);
+        std::memcpy(static_cast<void*>(&element), &at, sizeof element);
         return element;
+    }
+
+    [[nodiscard]] static Value root(const dom::document& document) noexcept {
+        return value_at(Place(&document, 1));  // behind the word that says where the document ends
     }
 };
 
@@ -67,7 +65,7 @@ template <class T>
     return result;
 }
 
-[[nodiscard]] bool is_object(const simdjson::internal::tape_ref& place) noexcept {
+[[nodiscard]] bool is_object(const Place& place) noexcept {
     return place.doc != nullptr && place.tape_ref_type() == simdjson::internal::tape_type::START_OBJECT;
 }
 
@@ -92,16 +90,18 @@ template <class T>
 /// array or object as a level).
 class Inspection {
 public:
-    explicit Inspection(std::vector<std::string_view>& names) noexcept : names_(names) {}
+    Inspection(const dom::document& document, std::vector<std::string_view>& names) noexcept
+        : document_(document), names_(names) {}
 
-    [[nodiscard]] std::optional<ParseError> inspect(const dom::element& element, std::size_t depth) {
-        switch (element.type()) {
-            case dom::element_type::ARRAY:
-                return depth == max_depth ? ParseError::too_deep : inspect_array(element, depth + 1);
-            case dom::element_type::OBJECT:
-                return depth == max_depth ? ParseError::too_deep : inspect_object(element, depth + 1);
-            case dom::element_type::STRING:
-                note_string(element.get_string().value_unsafe());
+    /// The value at that index of the tape, `depth` levels down.
+    [[nodiscard]] std::optional<ParseError> inspect(std::size_t index, std::size_t depth) {
+        switch (at(index).tape_ref_type()) {
+            case simdjson::internal::tape_type::START_ARRAY:
+                return depth == max_depth ? ParseError::too_deep : inspect_array(index, depth + 1);
+            case simdjson::internal::tape_type::START_OBJECT:
+                return depth == max_depth ? ParseError::too_deep : inspect_object(index, depth + 1);
+            case simdjson::internal::tape_type::STRING:
+                note_string(at(index).get_string_view());
                 return std::nullopt;
             default:
                 return std::nullopt;
@@ -114,9 +114,12 @@ public:
 private:
     static constexpr std::size_t few = 16;
 
-    [[nodiscard]] std::optional<ParseError> inspect_array(const dom::element& element, std::size_t depth) {
-        for (const dom::element child : dom::array(element.get_array().value_unsafe())) {
-            if (const auto error = inspect(child, depth)) {
+    [[nodiscard]] Place at(std::size_t index) const noexcept { return {&document_, index}; }
+
+    [[nodiscard]] std::optional<ParseError> inspect_array(std::size_t index, std::size_t depth) {
+        const std::size_t end = at(index).matching_brace_index() - 1;
+        for (++index; index < end; index = at(index).after_element()) {
+            if (const auto error = inspect(index, depth)) {
                 return error;
             }
         }
@@ -124,33 +127,46 @@ private:
     }
 
     // RFC 8725 §2.4, RFC 7515 §4, RFC 7519 §4: parsers differ in which of two equal names they take.
-    [[nodiscard]] std::optional<ParseError> inspect_object(const dom::element& element, std::size_t depth) {
-        const dom::object object = element.get_object().value_unsafe();
-        const bool has_few = object.size() <= few;
-        if (!has_few && repeats_among_many(object)) {
+    [[nodiscard]] std::optional<ParseError> inspect_object(std::size_t index, std::size_t depth) {
+        const std::size_t end = at(index).matching_brace_index() - 1;
+        const bool has_few = at(index).scope_count() <= few;
+        ++index;
+        if (!has_few && repeats_among_many(index, end)) {
             return ParseError::duplicate_member;
         }
-        std::array<std::string_view, few> names;
+        std::array<std::size_t, few> names;
         std::size_t count = 0;
-        for (const dom::key_value_pair member : object) {
+        std::uint64_t seen = 0;  // one bit for all names that begin alike and are of one length
+        for (; index < end; index = at(index).after_element()) {
+            const std::string_view name = at(index).get_string_view();
             if (has_few) {
-                if (std::find(names.begin(), names.begin() + count, member.key) != names.begin() + count) {
+                const std::uint64_t bit = bit_of(name);
+                const auto is_same = [&](std::size_t other) { return at(other).get_string_view() == name; };
+                if ((seen & bit) != 0 && std::any_of(names.begin(), names.begin() + count, is_same)) {
                     return ParseError::duplicate_member;
                 }
-                names[count++] = member.key;
+                seen |= bit;
+                names[count++] = index;
             }
-            note_string(member.key);
-            if (const auto error = inspect(member.value, depth)) {
+            note_string(name);
+            if (const auto error = inspect(++index, depth)) {
                 return error;
             }
         }
         return std::nullopt;
     }
 
-    [[nodiscard]] bool repeats_among_many(const dom::object& object) {
+    [[nodiscard]] static std::uint64_t bit_of(std::string_view name) noexcept {
+        const auto first = name.empty() ? 0U : static_cast<unsigned char>(name.front());
+        return std::uint64_t{1} << ((first * 27 + name.size()) % 64);
+    }
+
+    /// Of the members from an index to the end of their object.
+    [[nodiscard]] bool repeats_among_many(std::size_t index, std::size_t end) {
         names_.clear();
-        for (const dom::key_value_pair member : object) {
-            names_.push_back(member.key);
+        for (; index < end; index = at(index).after_element()) {
+            names_.push_back(at(index).get_string_view());
+            ++index;
         }
         std::sort(names_.begin(), names_.end());
         return std::adjacent_find(names_.begin(), names_.end()) != names_.end();
@@ -159,6 +175,7 @@ private:
     /// Strings are inspected in the order in which simdjson stored them.
     void note_string(std::string_view text) noexcept { end_of_strings_ = text.data() + text.size() + 1; }
 
+    const dom::document& document_;
     std::vector<std::string_view>& names_;
     const char* end_of_strings_ = nullptr;
 };
@@ -265,6 +282,12 @@ std::optional<double> Value::number() const noexcept {
     return get<double>(*this);
 }
 
+double Value::number_or(double other) const noexcept {
+    const std::optional<dom::element> element = ValueAccess::element(*this);
+    double number = other;
+    return element && element->get(number) == simdjson::SUCCESS ? number : other;
+}
+
 std::optional<std::int64_t> Value::integer() const noexcept {
     return get<std::int64_t>(*this);
 }
@@ -274,7 +297,7 @@ std::optional<std::string_view> Value::string() const noexcept {
 }
 
 std::optional<Value> Value::member(std::string_view name) const noexcept {
-    simdjson::internal::tape_ref place = ValueAccess::place(*this);
+    Place place = ValueAccess::place(*this);
     if (!is_object(place)) {
         return std::nullopt;
     }
@@ -312,29 +335,28 @@ std::string Value::text() const {
     return out;
 }
 
-Items::Items(Value container) noexcept {
+Items::Items(Value container) noexcept : container_(container) {
     using simdjson::internal::tape_type;
-    simdjson::internal::tape_ref place = ValueAccess::place(container);
+    const Place place = ValueAccess::place(container);
     of_object_ = is_object(place);
     if (of_object_ || (place.doc != nullptr && place.tape_ref_type() == tape_type::START_ARRAY)) {
         end_ = place.matching_brace_index() - 1;
-        ++place.json_index;
-        place_ = ValueAccess::value_at(place);
+        next_ = container.place() + 1;
     }
 }
 
 bool Items::next() noexcept {
-    simdjson::internal::tape_ref place = ValueAccess::place(place_);
-    if (place.json_index >= end_) {
+    if (next_ >= end_) {
         return false;
     }
+    Place place = ValueAccess::place(container_);
+    place.json_index = next_;
     if (of_object_) {
         name_ = place.get_string_view();
         ++place.json_index;
     }
-    value_ = ValueAccess::value_at(place);
-    place.json_index = place.after_element();
-    place_ = ValueAccess::value_at(place);
+    place_ = static_cast<std::uint32_t>(place.json_index);
+    next_ = static_cast<std::uint32_t>(place.after_element());
     return true;
 }
 
@@ -356,7 +378,7 @@ Document::Document(Document&&) noexcept = default;
 Document& Document::operator=(Document&&) noexcept = default;
 
 Value Document::root() const noexcept {
-    return storage_ && storage_->parsed ? ValueAccess::value(storage_->document.root()) : Value();
+    return storage_ && storage_->parsed ? ValueAccess::root(storage_->document) : Value();
 }
 
 std::size_t Document::packed_size() const noexcept {
@@ -379,11 +401,11 @@ Value Document::pack_into(std::byte* memory) const noexcept {
     std::memcpy(strings, storage_->document.string_buf.get(), storage_->strings_size);
     packed->tape.reset(reinterpret_cast<std::uint64_t*>(tape));
     packed->string_buf.reset(reinterpret_cast<std::uint8_t*>(strings));
-    return ValueAccess::value(packed->root());
+    return ValueAccess::root(*packed);
 }
 
 Value moved(Value root, const std::byte* from, std::byte* to) noexcept {
-    simdjson::internal::tape_ref place = ValueAccess::place(root);
+    Place place = ValueAccess::place(root);
     if (place.doc == nullptr) {
         return root;
     }
@@ -434,15 +456,16 @@ tl::expected<Value, ParseError> Parser::parse(std::string_view text, Document& d
     if (code != simdjson::SUCCESS) {
         return tl::unexpected(parse_error(code));
     }
-    Inspection inspection(storage_->names);
-    if (const auto error = inspection.inspect(root, 0)) {
+    const Value value = ValueAccess::root(document.storage_->document);
+    Inspection inspection(document.storage_->document, storage_->names);
+    if (const auto error = inspection.inspect(value.place(), 0)) {
         return tl::unexpected(*error);
     }
     const auto* const strings = reinterpret_cast<const char*>(document.storage_->document.string_buf.get());
     document.storage_->strings_size =
         inspection.end_of_strings() == nullptr ? 0 : static_cast<std::size_t>(inspection.end_of_strings() - strings);
     document.storage_->parsed = true;
-    return ValueAccess::value(root);
+    return value;
 }
 
 tl::expected<Value, ParseError> Parser::parse_object(std::string_view text, Document& document) {

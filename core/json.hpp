@@ -31,12 +31,22 @@ public:
     [[nodiscard]] std::optional<bool> boolean() const noexcept;
     /// Any JSON number; integers beyond 2^53 are rounded.
     [[nodiscard]] std::optional<double> number() const noexcept;
+    /// The same, or `other` for what is no number.
+    [[nodiscard]] double number_or(double other) const noexcept;
     /// A number written as an integer that fits.
     [[nodiscard]] std::optional<std::int64_t> integer() const noexcept;
     /// Unescaped; may hold NUL and control characters.
     [[nodiscard]] std::optional<std::string_view> string() const noexcept;
     /// The member of that exact name; nothing where there is none or this is no object.
     [[nodiscard]] std::optional<Value> member(std::string_view name) const noexcept;
+    /// Where it stands in its document: a number that the same value of a copy has too, and none has twice. Not 0.
+    [[nodiscard]] std::uint32_t place() const noexcept { return static_cast<std::uint32_t>(place_); }
+    /// The value that stands at a place of this one's document, as place() told it.
+    [[nodiscard]] Value at(std::uint32_t place) const noexcept {
+        Value value(*this);
+        value.place_ = place;
+        return value;
+    }
     /// Members of an object, elements of an array, 0 else.
     [[nodiscard]] std::size_t size() const noexcept;
 
@@ -55,8 +65,9 @@ public:
 private:
     friend struct ValueAccess;
 
-    // A simdjson::dom::element, which json.cpp alone may name.
-    alignas(void*) std::array<std::byte, 16> element_{};
+    const void* document_ =
+        nullptr;  // a simdjson::dom::document, which json.cpp alone may name; null: the null of none
+    std::size_t place_ = 0;
 };
 
 /// The members of an object or the elements of an array, one after the other; there are none of anything else. Trivial:
@@ -69,14 +80,17 @@ public:
     [[nodiscard]] bool of_object() const noexcept { return of_object_; }
     /// Of a member.
     [[nodiscard]] std::string_view name() const noexcept { return name_; }
-    [[nodiscard]] Value value() const noexcept { return value_; }
+    [[nodiscard]] Value value() const noexcept { return container_.at(place_); }
+    /// Of the value in its document.
+    [[nodiscard]] std::uint32_t place() const noexcept { return place_; }
 
 private:
-    bool of_object_ = false;
+    Value container_;
     std::string_view name_;
-    Value value_;
-    Value place_;  // of what comes next
-    std::size_t end_ = 0;
+    std::uint32_t place_ = 0;
+    std::uint32_t next_ = 0;
+    std::uint32_t end_ = 0;
+    bool of_object_ = false;
 };
 
 template <class Visitor>

@@ -93,47 +93,77 @@ PkeyContext prepared_pkey(const Key::Material& material, Algorithm algorithm, co
     return context;
 }
 
-std::optional<PreparedHashed> prepared_hashed(const Key::Material& material, Algorithm algorithm, Hash hash) {
-    PreparedHashed prepared{openssl::Digest(EVP_MD_fetch(nullptr, hash.name, nullptr)),
-                            DigestContext(EVP_MD_CTX_new()),
-                            nullptr,
-                            nullptr,
-                            hash.size,
-                            0};
-    const EVP_MD* const digest = prepared.hash.get();
-    if (digest == nullptr || prepared.digest == nullptr ||
-        EVP_DigestInit_ex2(prepared.digest.get(), digest, nullptr) != 1) {
-        return std::nullopt;
-    }
-    prepared.verify = prepared_pkey(material, algorithm, digest, EVP_PKEY_verify_init);
-    if (material.is_private) {
-        prepared.sign = prepared_pkey(material, algorithm, digest, EVP_PKEY_sign_init);
-    }
-    if (prepared.verify == nullptr || (material.is_private && prepared.sign == nullptr)) {
-        return std::nullopt;
-    }
-    prepared.signature_size = material.type == KeyType::ec
-                                  ? 2 * material.curve->size
-                                  : static_cast<std::size_t>(EVP_PKEY_get_size(material.pkey.get()));
-    return prepared;
+/// Null for a public key too.
+PkeyContext prepared_signer(const Key::Material& material, Algorithm algorithm, const EVP_MD* digest) {
+    return material.is_private ? prepared_pkey(material, algorithm, digest, EVP_PKEY_sign_init) : nullptr;
 }
 
-std::optional<PreparedEdDsa> prepared_eddsa(const Key::Material& material) {
-    PreparedEdDsa prepared{DigestContext(EVP_MD_CTX_new()), nullptr, DigestContext(EVP_MD_CTX_new()),
-                           2 * material.curve->size};
-    EVP_PKEY* const pkey = material.pkey.get();
-    if (prepared.verify == nullptr || prepared.scratch == nullptr ||
-        EVP_DigestVerifyInit_ex(prepared.verify.get(), nullptr, nullptr, nullptr, nullptr, pkey, nullptr) != 1) {
+std::optional<PreparedEcdsa> prepared_ecdsa(const Key::Material& material, Algorithm algorithm) {
+    auto hasher = Hasher::of(hash_of(algorithm).name);
+    if (!hasher) {
         return std::nullopt;
     }
+    PkeyContext verify = prepared_pkey(material, algorithm, hasher->algorithm(), EVP_PKEY_verify_init);
+    PkeyContext sign = prepared_signer(material, algorithm, hasher->algorithm());
+    if (verify == nullptr || (material.is_private && sign == nullptr)) {
+        return std::nullopt;
+    }
+    return PreparedEcdsa{*std::move(hasher), std::move(verify), std::move(sign), 2 * material.curve->size};
+}
+
+std::optional<PreparedRsa> prepared_rsa(Key::Material& material, Algorithm algorithm) {
+    if (material.rsa == nullptr) {
+        material.rsa = RsaVerifier::of(material.pkey.get());
+    }
+    auto hasher = Hasher::of(hash_of(algorithm).name);
+    if (material.rsa == nullptr || !hasher) {
+        return std::nullopt;
+    }
+    PkeyContext sign = prepared_signer(material, algorithm, hasher->algorithm());
+    if (material.is_private && sign == nullptr) {
+        return std::nullopt;
+    }
+    if (pss_algorithms.has(algorithm)) {
+        return PreparedRsa{*std::move(hasher), PssEncoding(material.rsa->bits()), std::move(sign)};
+    }
+    auto pkcs1 = Pkcs1Encoding::of(material.rsa->size(), hasher->size());
+    return pkcs1 ? std::optional(PreparedRsa{*std::move(hasher), *std::move(pkcs1), std::move(sign)}) : std::nullopt;
+}
+
+std::optional<EdDsaSigner> prepared_eddsa_signer(const Key::Material& material) {
+    EdDsaSigner signer{nullptr, DigestContext(EVP_MD_CTX_new()), 2 * material.curve->size};
     if (material.is_private) {
-        prepared.sign.reset(EVP_MD_CTX_new());
-        if (prepared.sign == nullptr ||
-            EVP_DigestSignInit_ex(prepared.sign.get(), nullptr, nullptr, nullptr, nullptr, pkey, nullptr) != 1) {
+        signer.prepared.reset(EVP_MD_CTX_new());
+        if (signer.prepared == nullptr || EVP_DigestSignInit_ex(signer.prepared.get(), nullptr, nullptr, nullptr,
+                                                                nullptr, material.pkey.get(), nullptr) != 1) {
             return std::nullopt;
         }
     }
-    return prepared;
+    return signer.scratch == nullptr ? std::nullopt : std::optional(std::move(signer));
+}
+
+std::optional<PreparedEd25519> prepared_ed25519(const Key::Material& material) {
+    std::array<unsigned char, Ed25519Verifier::key_size> encoded;
+    std::size_t size = encoded.size();
+    if (EVP_PKEY_get_raw_public_key(material.pkey.get(), encoded.data(), &size) != 1 || size != encoded.size()) {
+        return std::nullopt;
+    }
+    const auto verifier = Ed25519Verifier::of(encoded);
+    auto signer = prepared_eddsa_signer(material);
+    if (!verifier || !signer) {
+        return std::nullopt;
+    }
+    return PreparedEd25519{*verifier, *std::move(signer)};
+}
+
+std::optional<PreparedEd448> prepared_ed448(const Key::Material& material) {
+    DigestContext verify(EVP_MD_CTX_new());
+    auto signer = prepared_eddsa_signer(material);
+    if (verify == nullptr || !signer ||
+        EVP_DigestVerifyInit_ex(verify.get(), nullptr, nullptr, nullptr, nullptr, material.pkey.get(), nullptr) != 1) {
+        return std::nullopt;
+    }
+    return PreparedEd448{std::move(verify), *std::move(signer)};
 }
 
 template <class T>
@@ -151,10 +181,12 @@ bool prepare(Key::Material& material, Algorithm algorithm) {
         case KeyType::secret:
             return store(place, prepared_hmac(material, hash_of(algorithm)));
         case KeyType::rsa:
+            return store(place, prepared_rsa(material, algorithm));
         case KeyType::ec:
-            return store(place, prepared_hashed(material, algorithm, hash_of(algorithm)));
+            return store(place, prepared_ecdsa(material, algorithm));
         case KeyType::okp:
-            return store(place, prepared_eddsa(material));
+            return material.curve->id == EVP_PKEY_ED25519 ? store(place, prepared_ed25519(material))
+                                                          : store(place, prepared_ed448(material));
     }
     return false;
 }
@@ -187,7 +219,7 @@ KeyResult KeyBuilder::finish(std::unique_ptr<Key::Material> material) {
     for (std::size_t i = 0; i < algorithm_count; ++i) {
         const auto algorithm = static_cast<Algorithm>(i);
         if (served.has(algorithm) && !prepare(*material, algorithm)) {
-            return refuse("cannot be used: this OpenSSL has no " + std::string(name(algorithm)));
+            return refuse("cannot be used: OpenSSL or libsodium has no " + std::string(name(algorithm)) + " here");
         }
     }
     return std::shared_ptr<const Key>(new Key(std::move(material)));

@@ -10,8 +10,11 @@
 #include <tl/expected.hpp>
 
 #include "content_encryption.hpp"
+#include "digest.hpp"
+#include "ed25519.hpp"
 #include "key.hpp"
 #include "openssl.hpp"
+#include "rsa_verification.hpp"
 
 // What the key_*.cpp files, signature.cpp and key agreement share; nothing of it is for users of the core.
 namespace jwt {
@@ -60,21 +63,31 @@ struct PreparedHmac {
     openssl::MacContext context;
     std::size_t size;
 };
-struct PreparedHashed {  // RSA and ECDSA
-    openssl::Digest hash;
-    openssl::DigestContext digest;
+struct PreparedEcdsa {
+    Hasher hasher;
     openssl::PkeyContext verify;
-    openssl::PkeyContext sign;  // null for a public key; RSA's is only copied from, as threads share it
-    std::size_t hash_size;
+    openssl::PkeyContext sign;  // null for a public key
     std::size_t signature_size;
 };
-struct PreparedEdDsa {
-    openssl::DigestContext verify;
-    openssl::DigestContext sign;  // null for a public key
+struct PreparedRsa {  // verified by Key::Material::rsa
+    Hasher hasher;
+    std::variant<Pkcs1Encoding, PssEncoding> encoding;
+    openssl::PkeyContext sign;  // null for a public key; only copied from, as threads share it
+};
+struct EdDsaSigner {
+    openssl::DigestContext prepared;  // null for a public key
     openssl::DigestContext scratch;
     std::size_t signature_size;
 };
-using Prepared = std::variant<std::monostate, PreparedHmac, PreparedHashed, PreparedEdDsa>;
+struct PreparedEd25519 {
+    Ed25519Verifier verifier;
+    EdDsaSigner signer;
+};
+struct PreparedEd448 {
+    openssl::DigestContext verify;
+    EdDsaSigner signer;
+};
+using Prepared = std::variant<std::monostate, PreparedHmac, PreparedEcdsa, PreparedRsa, PreparedEd25519, PreparedEd448>;
 
 struct Key::Material {
     KeyType type = KeyType::secret;
@@ -89,6 +102,7 @@ struct Key::Material {
     ContentEncryptionSet direct;  // what a secret is itself the key of
     openssl::Secret secret;
     openssl::Pkey pkey;
+    std::unique_ptr<const RsaVerifier> rsa;  // of a key with some PreparedRsa
     std::array<Prepared, algorithm_count> prepared;
     std::shared_ptr<const EncryptionTools> tools;  // of a key for encryption
 };

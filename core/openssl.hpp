@@ -34,6 +34,7 @@ using Cipher = std::unique_ptr<EVP_CIPHER, Deleter<EVP_CIPHER_free>>;
 using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, Deleter<EVP_CIPHER_CTX_free>>;
 using Digest = std::unique_ptr<EVP_MD, Deleter<EVP_MD_free>>;
 using Bignum = std::unique_ptr<BIGNUM, Deleter<BN_clear_free>>;
+using Montgomery = std::unique_ptr<BN_MONT_CTX, Deleter<BN_MONT_CTX_free>>;
 using BignumContext = std::unique_ptr<BN_CTX, Deleter<BN_CTX_free>>;
 using Bio = std::unique_ptr<BIO, Deleter<BIO_free>>;
 using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <limits>
 
 #include "condition.hpp"
 #include "signature.hpp"
@@ -21,67 +23,31 @@ using Finding = std::optional<Error>;
     return static_cast<double>(time.time_since_epoch().count()) / 1000.0;
 }
 
-/// The members that check_claims looks at, found in one pass over the payload: every request pays for it.
-struct Claims {
-    using Claim = std::optional<json::Value>;
-    Claim iat, nbf, exp, iss, aud, sub, jti, type, csrf, identity;
+using Found = std::optional<json::Value>;
 
-    Claims(json::Value payload, std::string_view identity_claim) {
-        payload.each_member([&](std::string_view name, json::Value value) {
-            if (Claim* const claim = named(name)) {
-                *claim = value;
-            }
-            if (name == identity_claim) {
-                identity = value;
-            }
-        });
-    }
-
-private:
-    [[nodiscard]] Claim* named(std::string_view name) noexcept {
-        if (name.size() == 4) {
-            return name == "type" ? &type : name == "csrf" ? &csrf : nullptr;
-        }
-        if (name.size() != 3) {
-            return nullptr;
-        }
-        switch (name.front()) {
-            case 'i':
-                return name == "iat" ? &iat : name == "iss" ? &iss : nullptr;
-            case 'n':
-                return name == "nbf" ? &nbf : nullptr;
-            case 'e':
-                return name == "exp" ? &exp : nullptr;
-            case 'a':
-                return name == "aud" ? &aud : nullptr;
-            case 's':
-                return name == "sub" ? &sub : nullptr;
-            case 'j':
-                return name == "jti" ? &jti : nullptr;
-            default:
-                return nullptr;
-        }
-    }
-};
+/// Which no JSON number is stands for what is none.
+[[nodiscard]] double number(const json::Value& value) noexcept {
+    return value.number_or(std::numeric_limits<double>::quiet_NaN());
+}
 
 /// RFC 7519 §4.1.5 and §4.1.6: a time that must not lie ahead. Anything but a number is refused, never ignored.
-[[nodiscard]] Finding check_past(const Claims::Claim& value, double latest, Error type, Error future) {
+[[nodiscard]] Finding check_past(const Found& value, double latest, Error type, Error future) {
     if (!value) {
         return std::nullopt;
     }
-    const std::optional<double> time = value->number();
-    if (!time) {
+    const double time = number(*value);
+    if (std::isnan(time)) {
         return type;
     }
-    return *time > latest ? Finding(future) : std::nullopt;
+    return time > latest ? Finding(future) : std::nullopt;
 }
 
-[[nodiscard]] Finding check_string(const Claims::Claim& value, Error type) {
+[[nodiscard]] Finding check_string(const Found& value, Error type) {
     return value && value->type() != json::Type::string ? Finding(type) : std::nullopt;
 }
 
 /// RFC 7519 §4.1.1.
-[[nodiscard]] Finding check_issuer(const Claims::Claim& value, const std::vector<std::string>& issuers) {
+[[nodiscard]] Finding check_issuer(const Found& value, const std::vector<std::string>& issuers) {
     if (!value) {
         return issuers.empty() ? std::nullopt : Finding(Error::iss_missing);
     }
@@ -99,7 +65,7 @@ private:
 }
 
 /// RFC 7519 §4.1.3.
-[[nodiscard]] Finding check_audience(const Claims::Claim& value, const std::vector<std::string>& audiences) {
+[[nodiscard]] Finding check_audience(const Found& value, const std::vector<std::string>& audiences) {
     if (!audiences.empty() && (!value || names_nobody(*value))) {
         return Error::aud_missing;
     }
@@ -132,67 +98,67 @@ private:
 
 /// Everything up to the claims that must be there.
 [[nodiscard]] Finding check_registered(const Claims& claims, const Policy& policy, double latest) {
-    if (const Finding error = check_past(claims.iat, latest, Error::iat_type, Error::iat_future)) {
+    if (const Finding error = check_past(claims[Claim::iat], latest, Error::iat_type, Error::iat_future)) {
         return error;
     }
-    if (const Finding error = check_past(claims.nbf, latest, Error::nbf_type, Error::nbf_future)) {
+    if (const Finding error = check_past(claims[Claim::nbf], latest, Error::nbf_type, Error::nbf_future)) {
         return error;
     }
-    if (claims.exp && !claims.exp->number()) {
+    if (const Found exp = claims[Claim::exp]; exp && std::isnan(number(*exp))) {
         return Error::exp_type;
     }
-    if (const Finding error = check_issuer(claims.iss, policy.issuers)) {
+    if (const Finding error = check_issuer(claims[Claim::iss], policy.issuers)) {
         return error;
     }
-    if (const Finding error = check_audience(claims.aud, policy.audiences)) {
+    if (const Finding error = check_audience(claims[Claim::aud], policy.audiences)) {
         return error;
     }
     if (policy.verify_sub) {
-        if (const Finding error = check_string(claims.sub, Error::sub_type)) {
+        if (const Finding error = check_string(claims[Claim::sub], Error::sub_type)) {
             return error;
         }
     }
-    if (const Finding error = check_string(claims.jti, Error::jti_type)) {
+    if (const Finding error = check_string(claims[Claim::jti], Error::jti_type)) {
         return error;
     }
-    return check_string(claims.type, Error::type_type);
+    return check_string(claims[Claim::type], Error::type_type);
 }
 
 }  // namespace
 
-std::optional<Refusal> check_claims(json::Value payload, const Policy& policy, std::optional<std::string_view> csrf,
+std::optional<Refusal> check_claims(const Claims& claims, const Policy& policy, std::optional<std::string_view> csrf,
                                     Time now) {
     const double leeway = static_cast<double>(policy.leeway.count());
-    const Claims claims(payload, policy.identity_claim);
     if (const Finding error = check_registered(claims, policy, seconds(now) + leeway)) {
         return refusal(*error);
     }
-    if (!claims.identity) {
+    if (!claims.named(policy.identity_claim)) {
         return refusal(Error::claim_missing, policy.identity_claim);
     }
     if (csrf) {
-        if (!claims.csrf) {
+        const Found claim = claims[Claim::csrf];
+        if (!claim) {
             return refusal(Error::claim_missing, "csrf");
         }
-        if (!matches_csrf(*claims.csrf, *csrf)) {
+        if (!matches_csrf(*claim, *csrf)) {
             return refusal(Error::csrf_mismatch);
         }
     }
-    if (policy.max_age && !claims.iat) {
+    if (policy.max_age && !claims[Claim::iat]) {
         return refusal(Error::claim_missing, "iat");
     }
     // RFC 7519 §4.1.4: "on or after".
-    if (claims.exp && *claims.exp->number() + leeway <= seconds(now)) {
+    if (const Found exp = claims[Claim::exp]; exp && number(*exp) + leeway <= seconds(now)) {
         return refusal(Error::expired);
     }
     if (policy.max_age &&
-        *claims.iat->number() + static_cast<double>(policy.max_age->count()) + leeway < seconds(now)) {
+        number(*claims[Claim::iat]) + static_cast<double>(policy.max_age->count()) + leeway < seconds(now)) {
         return refusal(Error::too_old);
     }
     return std::nullopt;
 }
 
-std::optional<Refusal> check_profile(json::Value header, json::Value payload, Profile profile) {
+std::optional<Refusal> check_profile(json::Value header, const Claims& claims, Profile profile) {
     if (profile == Profile::none) {
         return std::nullopt;
     }
@@ -204,14 +170,14 @@ std::optional<Refusal> check_profile(json::Value header, json::Value payload, Pr
     }
     constexpr std::array<std::string_view, 7> required = {"iss", "exp", "aud", "sub", "client_id", "iat", "jti"};
     for (const std::string_view claim : required) {  // RFC 9068 §2.2
-        if (!payload.member(claim)) {
+        if (!claims.named(claim)) {
             return refusal(Error::claim_missing, claim);
         }
     }
     // The types of the others are always looked at by check_claims.
-    Finding error = check_string(payload.member("client_id"), Error::client_id_type);
+    Finding error = check_string(claims.named("client_id"), Error::client_id_type);
     if (!error) {
-        error = check_string(payload.member("sub"), Error::sub_type);
+        error = check_string(claims[Claim::sub], Error::sub_type);
     }
     if (error) {
         return refusal(*error);
@@ -219,8 +185,8 @@ std::optional<Refusal> check_profile(json::Value header, json::Value payload, Pr
     return std::nullopt;
 }
 
-std::optional<Refusal> check_demand(json::Value payload, const Demand& demand, Time now) {
-    const bool refresh = token_type(payload) == "refresh";
+std::optional<Refusal> check_demand(const Claims& claims, const Demand& demand, Time now) {
+    const bool refresh = token_type(claims) == "refresh";
     if (demand.use == TokenUse::access && refresh) {
         return refusal(Error::refresh_token_refused);
     }
@@ -230,17 +196,12 @@ std::optional<Refusal> check_demand(json::Value payload, const Demand& demand, T
     if (!demand.fresh) {
         return std::nullopt;
     }
-    const json::Value fresh = payload.member("fresh").value_or(json::Value());
+    const json::Value fresh = claims[Claim::fresh].value_or(json::Value());
     const std::optional<double> until = fresh.number();
     if (fresh.boolean().value_or(false) || (until && *until >= seconds(now))) {
         return std::nullopt;
     }
     return refusal(Error::not_fresh);
-}
-
-std::string_view token_type(json::Value payload) noexcept {
-    const std::optional<json::Value> type = payload.member("type");
-    return type ? type->string().value_or(std::string_view()) : "access";
 }
 
 }  // namespace jwt

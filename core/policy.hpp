@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "claims.hpp"
 #include "error.hpp"
 #include "json.hpp"
 
@@ -43,16 +44,13 @@ struct Demand {
 /// Checks the claims in this order: iat, nbf, the form of exp, iss, aud, sub, jti, type, the identity claim, csrf, and
 /// then whether the token is expired or too old (so that it is only called so where nothing else is wrong with it).
 /// Nothing where all is well. RFC 7519 §4.1.
-[[nodiscard]] std::optional<Refusal> check_claims(json::Value payload, const Policy& policy,
+[[nodiscard]] std::optional<Refusal> check_claims(const Claims& claims, const Policy& policy,
                                                   std::optional<std::string_view> csrf, Time now);
 
 /// Checks what the policy's profile asks beyond that: the header's typ, and which claims must be there.
-[[nodiscard]] std::optional<Refusal> check_profile(json::Value header, json::Value payload, Profile profile);
+[[nodiscard]] std::optional<Refusal> check_profile(json::Value header, const Claims& claims, Profile profile);
 
 /// Checks type, then freshness: claim `fresh` is true, or a number of seconds that has not passed.
-[[nodiscard]] std::optional<Refusal> check_demand(json::Value payload, const Demand& demand, Time now);
-
-/// The claim `type`: "access" where the token has none, empty where it is no string.
-[[nodiscard]] std::string_view token_type(json::Value payload) noexcept;
+[[nodiscard]] std::optional<Refusal> check_demand(const Claims& claims, const Demand& demand, Time now);
 
 }  // namespace jwt

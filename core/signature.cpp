@@ -48,8 +48,7 @@ DerSignature ecdsa_der(std::string_view r_and_s) noexcept {
 
 namespace {
 
-// Large enough for every hash and every signature but RSA's.
-using Tag = std::array<unsigned char, 64>;
+using Tag = Hasher::Hash;
 
 bool compute_mac(const PreparedHmac& hmac, std::string_view input, Tag& tag) {
     std::size_t size = 0;
@@ -59,17 +58,10 @@ bool compute_mac(const PreparedHmac& hmac, std::string_view input, Tag& tag) {
            EVP_MAC_final(hmac.context.get(), tag.data(), &size, tag.size()) == 1 && size == hmac.size;
 }
 
-bool compute_hash(const PreparedHashed& hashed, std::string_view input, Tag& hash) {
-    unsigned size = 0;
-    return EVP_DigestInit_ex2(hashed.digest.get(), nullptr, nullptr) == 1 &&
-           EVP_DigestUpdate(hashed.digest.get(), input.data(), input.size()) == 1 &&
-           EVP_DigestFinal_ex(hashed.digest.get(), hash.data(), &size) == 1 && size == hashed.hash_size;
-}
-
 struct Matches {
+    const Key::Material& material;
     std::string_view input;
     std::string_view signature;
-    bool ecdsa;
 
     bool operator()(const std::monostate&) const noexcept { return false; }
 
@@ -79,26 +71,33 @@ struct Matches {
                CRYPTO_memcmp(tag.data(), signature.data(), hmac.size) == 0;
     }
 
-    bool operator()(const PreparedHashed& hashed) const {
+    bool operator()(const PreparedEcdsa& ecdsa) const {
         Tag hash;
-        if (signature.size() != hashed.signature_size || !compute_hash(hashed, input, hash)) {
+        if (signature.size() != ecdsa.signature_size || !ecdsa.hasher({input}, hash)) {
             return false;
         }
+        const DerSignature der = ecdsa_der(signature);
         // Anything but 1 is a refusal: malformed signatures give negative numbers.
-        if (ecdsa) {
-            const DerSignature der = ecdsa_der(signature);
-            return EVP_PKEY_verify(hashed.verify.get(), der.bytes.data(), der.size, hash.data(), hashed.hash_size) == 1;
-        }
-        return EVP_PKEY_verify(hashed.verify.get(), bytes(signature), signature.size(), hash.data(),
-                               hashed.hash_size) == 1;
+        return EVP_PKEY_verify(ecdsa.verify.get(), der.bytes.data(), der.size, hash.data(), ecdsa.hasher.size()) == 1;
     }
 
-    bool operator()(const PreparedEdDsa& eddsa) const {
+    bool operator()(const PreparedRsa& rsa) const {
+        const BIGNUM* const message = material.rsa->message_of(signature);
+        return message != nullptr &&
+               std::visit([&](const auto& encoding) { return encoding.matches(message, input, rsa.hasher); },
+                          rsa.encoding);
+    }
+
+    bool operator()(const PreparedEd25519& ed25519) const noexcept {
+        return ed25519.verifier.matches(input, signature);
+    }
+
+    bool operator()(const PreparedEd448& ed448) const {
         // A copy, because newer OpenSSL lets a context end with its one signature.
-        return signature.size() == eddsa.signature_size &&
-               EVP_MD_CTX_copy_ex(eddsa.scratch.get(), eddsa.verify.get()) == 1 &&
-               EVP_DigestVerify(eddsa.scratch.get(), bytes(signature), signature.size(), bytes(input), input.size()) ==
-                   1;
+        EVP_MD_CTX* const context = ed448.signer.scratch.get();
+        return signature.size() == ed448.signer.signature_size &&
+               EVP_MD_CTX_copy_ex(context, ed448.verify.get()) == 1 &&
+               EVP_DigestVerify(context, bytes(signature), signature.size(), bytes(input), input.size()) == 1;
     }
 };
 
@@ -121,32 +120,15 @@ std::string r_and_s(std::string_view der, std::size_t size) {
 }
 
 struct Sign {
+    const Key::Material& material;
     std::string_view input;
-    bool ecdsa;
 
-    std::string by_ecdsa(const PreparedHashed& hashed) const {
-        Tag hash;
-        std::string der(DerSignature::max_size, '\0');
-        std::size_t size = der.size();
-        if (hashed.sign == nullptr || !compute_hash(hashed, input, hash) ||
-            EVP_PKEY_sign(hashed.sign.get(), reinterpret_cast<unsigned char*>(der.data()), &size, hash.data(),
-                          hashed.hash_size) != 1) {
-            throw_unsigned();
-        }
-        der.resize(size);
-        return der;
-    }
-
-    /// Touches nothing that another thread may write: to a signature of RSA, contexts of its own cost nothing.
-    std::string by_rsa(const PreparedHashed& hashed) const {
-        Tag hash;
-        const openssl::PkeyContext context(hashed.sign == nullptr ? nullptr : EVP_PKEY_CTX_dup(hashed.sign.get()));
-        std::string signature(hashed.signature_size, '\0');
+    std::string by_eddsa(const EdDsaSigner& signer) const {
+        std::string signature(signer.signature_size, '\0');
         std::size_t size = signature.size();
-        if (context == nullptr ||
-            EVP_Digest(input.data(), input.size(), hash.data(), nullptr, hashed.hash.get(), nullptr) != 1 ||
-            EVP_PKEY_sign(context.get(), reinterpret_cast<unsigned char*>(signature.data()), &size, hash.data(),
-                          hashed.hash_size) != 1 ||
+        if (signer.prepared == nullptr || EVP_MD_CTX_copy_ex(signer.scratch.get(), signer.prepared.get()) != 1 ||
+            EVP_DigestSign(signer.scratch.get(), reinterpret_cast<unsigned char*>(signature.data()), &size,
+                           bytes(input), input.size()) != 1 ||
             size != signature.size()) {
             throw_unsigned();
         }
@@ -163,21 +145,38 @@ struct Sign {
         return {reinterpret_cast<const char*>(tag.data()), hmac.size};
     }
 
-    std::string operator()(const PreparedHashed& hashed) const {
-        return ecdsa ? r_and_s(by_ecdsa(hashed), hashed.signature_size) : by_rsa(hashed);
+    std::string operator()(const PreparedEcdsa& ecdsa) const {
+        Tag hash;
+        std::string der(DerSignature::max_size, '\0');
+        std::size_t size = der.size();
+        if (ecdsa.sign == nullptr || !ecdsa.hasher({input}, hash) ||
+            EVP_PKEY_sign(ecdsa.sign.get(), reinterpret_cast<unsigned char*>(der.data()), &size, hash.data(),
+                          ecdsa.hasher.size()) != 1) {
+            throw_unsigned();
+        }
+        der.resize(size);
+        return r_and_s(der, ecdsa.signature_size);
     }
 
-    std::string operator()(const PreparedEdDsa& eddsa) const {
-        std::string signature(eddsa.signature_size, '\0');
+    /// Touches nothing that another thread may write: to a signature of RSA, contexts of its own cost nothing.
+    std::string operator()(const PreparedRsa& rsa) const {
+        Tag hash;
+        const openssl::PkeyContext context(rsa.sign == nullptr ? nullptr : EVP_PKEY_CTX_dup(rsa.sign.get()));
+        std::string signature(material.rsa->size(), '\0');
         std::size_t size = signature.size();
-        if (eddsa.sign == nullptr || EVP_MD_CTX_copy_ex(eddsa.scratch.get(), eddsa.sign.get()) != 1 ||
-            EVP_DigestSign(eddsa.scratch.get(), reinterpret_cast<unsigned char*>(signature.data()), &size, bytes(input),
-                           input.size()) != 1 ||
+        if (context == nullptr ||
+            EVP_Digest(input.data(), input.size(), hash.data(), nullptr, rsa.hasher.algorithm(), nullptr) != 1 ||
+            EVP_PKEY_sign(context.get(), reinterpret_cast<unsigned char*>(signature.data()), &size, hash.data(),
+                          rsa.hasher.size()) != 1 ||
             size != signature.size()) {
             throw_unsigned();
         }
         return signature;
     }
+
+    std::string operator()(const PreparedEd25519& ed25519) const { return by_eddsa(ed25519.signer); }
+
+    std::string operator()(const PreparedEd448& ed448) const { return by_eddsa(ed448.signer); }
 };
 
 }  // namespace
@@ -185,8 +184,8 @@ struct Sign {
 bool signature_matches(const Key& key, Algorithm algorithm, std::string_view input, std::string_view signature) {
     const openssl::ErrorQueueGuard guard;
     const Key::Material& material = key.material();
-    return material.verifies.has(algorithm) && std::visit(Matches{input, signature, material.type == KeyType::ec},
-                                                          material.prepared[static_cast<std::size_t>(algorithm)]);
+    return material.verifies.has(algorithm) &&
+           std::visit(Matches{material, input, signature}, material.prepared[static_cast<std::size_t>(algorithm)]);
 }
 
 std::string sign(const Key& key, Algorithm algorithm, std::string_view input) {
@@ -195,8 +194,7 @@ std::string sign(const Key& key, Algorithm algorithm, std::string_view input) {
     if (!material.signs.has(algorithm)) {
         throw_unsigned();
     }
-    return std::visit(Sign{input, material.type == KeyType::ec},
-                      material.prepared[static_cast<std::size_t>(algorithm)]);
+    return std::visit(Sign{material, input}, material.prepared[static_cast<std::size_t>(algorithm)]);
 }
 
 bool equal_in_constant_time(std::string_view a, std::string_view b) noexcept {

@@ -10,7 +10,8 @@ namespace jwt {
 
 /// Whether `signature` is that of `input` under `key` and `algorithm` (RFC 7518 §3, RFC 8037 §3.1, RFC 8812 §3.2):
 /// exact signature lengths, PSS salt as long as the hash, full-length MACs compared in constant time. False where the
-/// key does not serve the algorithm. OpenSSL's error queue is empty afterwards, whatever the answer.
+/// key does not serve the algorithm, and where a library fails. OpenSSL's error queue is empty afterwards, whatever the
+/// answer.
 [[nodiscard]] bool signature_matches(const Key& key, Algorithm algorithm, std::string_view input,
                                      std::string_view signature);
 

@@ -41,13 +41,15 @@ TokenParts::TokenParts(const Source& source, const TokenParts* spare) {
     } else {
         memory = static_cast<std::byte*>(::operator new(size));
     }
-    block_ = new (memory) Block{references, capacity, size, source.signing_input_size, 0, 0, {}, {}, {}, {}, {}, true};
     Space space(memory + sizeof(Block));
-    block_->header = source.header.pack_into(space.take(header_size));
-    block_->payload = source.payload.pack_into(space.take(payload_size));
-    block_->text = space.copy(source.text);
+    const json::Value header = source.header.pack_into(space.take(header_size));
+    const Claims claims(source.payload.pack_into(space.take(payload_size)));
+    block_ = new (memory)
+        Block{references, capacity, size, source.signing_input_size, 0, 0, {}, {}, {}, header, claims, true};
+    const std::string_view text = space.copy(source.text);
+    block_->text = text;
     block_->signature = space.copy(source.signature);
-    block_->presented = wrapped ? space.copy(source.presented) : block_->text;
+    block_->presented = wrapped ? space.copy(source.presented) : text;
 }
 
 TokenParts::TokenParts(const TokenParts& other, std::byte* memory) noexcept : block_(reinterpret_cast<Block*>(memory)) {
@@ -56,7 +58,7 @@ TokenParts::TokenParts(const TokenParts& other, std::byte* memory) noexcept : bl
     block_->references = 1;
     block_->is_own = false;
     block_->header = json::moved(block_->header, from, memory);
-    block_->payload = json::moved(block_->payload, from, memory);
+    block_->claims = block_->claims.of_copy(json::moved(block_->claims.payload(), from, memory));
     for (std::string_view* const part : {&block_->text, &block_->presented, &block_->signature}) {
         const std::byte* const bytes = memory + (reinterpret_cast<const std::byte*>(part->data()) - from);
         *part = {reinterpret_cast<const char*>(bytes), part->size()};

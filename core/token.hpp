@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "algorithm.hpp"
+#include "claims.hpp"
 #include "error.hpp"
 #include "json.hpp"
 
@@ -57,7 +58,7 @@ public:
     }
 
     [[nodiscard]] json::Value header() const noexcept { return block_->header; }
-    [[nodiscard]] json::Value payload() const noexcept { return block_->payload; }
+    [[nodiscard]] const Claims& claims() const noexcept { return block_->claims; }
     [[nodiscard]] std::string_view text() const noexcept { return block_->text; }
     [[nodiscard]] std::string_view presented() const noexcept { return block_->presented; }
     [[nodiscard]] std::string_view signature() const noexcept { return block_->signature; }
@@ -91,7 +92,7 @@ private:
         std::string_view presented;
         std::string_view signature;
         json::Value header;
-        json::Value payload;
+        Claims claims;
         bool is_own;  // memory of its own, not somebody else's
     };
     static_assert(std::is_trivially_copyable_v<Block> && std::is_trivially_destructible_v<Block>);
@@ -110,7 +111,8 @@ public:
     ~UnverifiedToken() = default;
 
     [[nodiscard]] json::Value header() const noexcept { return parts_.header(); }
-    [[nodiscard]] json::Value payload() const noexcept { return parts_.payload(); }
+    [[nodiscard]] json::Value payload() const noexcept { return claims().payload(); }
+    [[nodiscard]] const Claims& claims() const noexcept { return parts_.claims(); }
     /// The bytes that were signed, as received (RFC 7515 §5.2).
     [[nodiscard]] std::string_view signing_input() const noexcept { return parts_.signing_input(); }
     [[nodiscard]] std::string_view signature() const noexcept { return parts_.signature(); }
@@ -134,7 +136,8 @@ private:
 class AuthenticToken {
 public:
     [[nodiscard]] json::Value header() const noexcept { return parts_.header(); }
-    [[nodiscard]] json::Value payload() const noexcept { return parts_.payload(); }
+    [[nodiscard]] json::Value payload() const noexcept { return claims().payload(); }
+    [[nodiscard]] const Claims& claims() const noexcept { return parts_.claims(); }
     /// Of the signature; nothing for a token that nobody signed and a shared secret encrypted.
     [[nodiscard]] std::optional<Algorithm> algorithm() const noexcept { return algorithm_; }
     [[nodiscard]] std::string_view signing_input() const noexcept { return parts_.signing_input(); }
@@ -185,6 +188,7 @@ public:
 
     [[nodiscard]] json::Value header() const noexcept { return token_.header(); }
     [[nodiscard]] json::Value payload() const noexcept { return token_.payload(); }
+    [[nodiscard]] const Claims& claims() const noexcept { return token_.claims(); }
     [[nodiscard]] std::string_view text() const noexcept { return token_.text(); }
     [[nodiscard]] const AuthenticToken& authentic() const noexcept { return token_; }
 

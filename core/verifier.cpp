@@ -10,11 +10,11 @@ namespace jwt {
 namespace {
 
 std::optional<Refusal> check(const AuthenticToken& token, const Policy& policy, const Demand& demand, Time now) {
-    std::optional<Refusal> refused = check_profile(token.header(), token.payload(), policy.profile);
+    std::optional<Refusal> refused = check_profile(token.header(), token.claims(), policy.profile);
     if (!refused) {
-        refused = check_claims(token.payload(), policy, demand.csrf, now);
+        refused = check_claims(token.claims(), policy, demand.csrf, now);
     }
-    return refused ? std::move(refused) : check_demand(token.payload(), demand, now);
+    return refused ? std::move(refused) : check_demand(token.claims(), demand, now);
 }
 
 /// RFC 7519 §5.3: claims that the header of an encrypted token repeats, for those who cannot decrypt it.
@@ -47,7 +47,8 @@ tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text, st
     };
 
     // Tokens of one issuer begin alike.
-    if (parts->header != header_text_) {
+    const bool is_new_header = parts->header != header_text_;
+    if (is_new_header) {
         header_text_.reset();
         const auto header_text = decoded(parts->header);
         if (!header_text) {
@@ -56,7 +57,6 @@ tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text, st
         if (const auto header = parser_.parse_object(*header_text, header_); !header) {
             return tl::unexpected(refusal(Error::header_json, json::text(header.error())));
         }
-        header_text_.emplace(parts->header);
     }
     const auto payload_text = decoded(parts->payload);
     if (!payload_text) {
@@ -66,8 +66,11 @@ tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text, st
     if (!signature) {
         return tl::unexpected(jws::undecoded_signature(parts->signature));
     }
-    if (auto refused = jws::check_header(header_.root())) {
-        return tl::unexpected(*std::move(refused));
+    if (is_new_header) {
+        if (auto refused = jws::check_header(header_.root())) {
+            return tl::unexpected(*std::move(refused));
+        }
+        header_text_.emplace(parts->header);
     }
     if (const auto payload = parser_.parse_object(*payload_text, payload_); !payload) {
         return tl::unexpected(refusal(Error::payload_json, json::text(payload.error())));

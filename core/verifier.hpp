@@ -58,7 +58,7 @@ private:
     [[nodiscard]] TokenParts keep(const TokenParts::Source& source);
 
     json::Parser parser_;
-    std::optional<std::string> header_text_;  // of what is in header_, in base64url
+    std::optional<std::string> header_text_;  // of what is in header_, in base64url, where that passed
     json::Document header_;
     json::Document payload_;
     std::array<char, base64url::decoded_size(max_token_size)> bytes_;

@@ -18,10 +18,6 @@ namespace ngx {
 
 namespace {
 
-bool is_protected(const LocationConfig& config) noexcept {
-    return config.required != nullptr && config.required->on;
-}
-
 /// A CORS preflight as the Fetch standard sends it.
 bool is_preflight(const ngx_http_request_t* r) {
     return r->method == NGX_HTTP_OPTIONS && header_field(r, "Origin") &&
@@ -30,7 +26,7 @@ bool is_preflight(const ngx_http_request_t* r) {
 
 bool is_exempt(const ngx_http_request_t* r, const LocationConfig& config) {
     return names_method(*config.exempt_methods, view(r->method_name)) ||
-           (names_method(*config.exempt_methods, "preflight") && is_preflight(r));
+           (is_preflight(r) && names_method(*config.exempt_methods, "preflight"));
 }
 
 /// `if=`: empty and "0" mean no, as in nginx's own directives.
@@ -153,7 +149,7 @@ ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, Denied&& denied) {
     }
     state.refuse(r, denial.reason, denial.message);
     note_reuse(r, *state.judging->config, denied);
-    log(r->connection->log, NGX_LOG_INFO, "jwt: token " + std::string(word(denial.reason)) + ": ", denial.message);
+    log(r->connection->log, NGX_LOG_INFO, {"jwt: token ", word(denial.reason), ": ", denial.message});
     if (satisfies_any(r)) {  // answer_refused speaks when nobody else let it in
         state.postpone(std::move(denied));
         return NGX_HTTP_UNAUTHORIZED;
@@ -162,8 +158,8 @@ ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, Denied&& denied) {
     return answer_denial(r, state);
 }
 
-ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, jwt::Reason reason, const std::string& message) {
-    return refuse(r, state, Denied{{reason, message, std::nullopt, std::nullopt}, std::monostate{}});
+ngx_int_t refuse(ngx_http_request_t* r, RequestState& state, jwt::Reason reason, std::string&& message) {
+    return refuse(r, state, Denied{{reason, std::move(message), std::nullopt, std::nullopt}, std::monostate{}});
 }
 
 void body_is_read(ngx_http_request_t* r) noexcept {
@@ -207,8 +203,9 @@ ngx_int_t judge_found(ngx_http_request_t* r, RequestState& state) {
     if (std::holds_alternative<Waiting>(judgement)) {
         return NGX_AGAIN;
     }
-    if (auto* accepted = std::get_if<Accepted>(&judgement)) {
-        state.accept(r, std::move(accepted->token), config, judging.found.location, std::move(accepted->user));
+    if (std::holds_alternative<Passed>(judgement)) {
+        auto& accepted = std::get<Accepted>(judging.token);
+        state.accept(r, std::move(accepted.token), config, judging.found.location, std::move(accepted.user));
         return NGX_OK;
     }
     if (auto* denied = std::get_if<Denied>(&judgement)) {
@@ -219,17 +216,15 @@ ngx_int_t judge_found(ngx_http_request_t* r, RequestState& state) {
     return std::get<Failed>(judgement).status;
 }
 
+/// Judges the token of a request in a location that wants one.
 ngx_int_t run(ngx_http_request_t* r) {
-    const LocationConfig& config = location_config(r);
-    if (!is_protected(config)) {
-        return NGX_DECLINED;
-    }
     if (r != r->main) {
         take_own_variables(r);
     }
+    const LocationConfig& config = location_config(r);
     const Requirement& requirement = *config.required;
     RequestState& state = RequestState::of(r);
-    if (state.judging != nullptr && state.judging->config == &config) {
+    if (state.judging && state.judging->config == &config) {
         return judge_found(r, state);
     }
     state.begin(r);
@@ -251,17 +246,16 @@ ngx_int_t run(ngx_http_request_t* r) {
     if (std::holds_alternative<NeedsBody>(search)) {
         return read_body(r);
     }
-    state.judging = std::make_unique<Judging>();
-    state.judging->config = &config;
-    if (const auto* nothing = std::get_if<NoToken>(&search)) {
+    state.judging.emplace(config);
+    if (auto* nothing = std::get_if<NoToken>(&search)) {
         if (requirement.optional) {
             state.refuse(r, jwt::Reason::missing, nothing->message);
             return NGX_DECLINED;
         }
-        return refuse(r, state, jwt::Reason::missing, nothing->message);
+        return refuse(r, state, jwt::Reason::missing, std::move(nothing->message));
     }
-    if (const auto* bad = std::get_if<BadToken>(&search)) {
-        return refuse(r, state, bad->reason, bad->message);
+    if (auto* bad = std::get_if<BadToken>(&search)) {
+        return refuse(r, state, bad->reason, std::move(bad->message));
     }
     state.judging->found = std::get<FoundToken>(std::move(search));
     return judge_found(r, state);
@@ -269,13 +263,11 @@ ngx_int_t run(ngx_http_request_t* r) {
 
 /// Answers for a token that was refused under `satisfy any`, once nobody else let the request in.
 ngx_int_t speak_for_all(ngx_http_request_t* r) {
-    const LocationConfig& config = location_config(r);
     RequestState* state = RequestState::find(r);
-    // The state of an earlier location may still be there in an open one.
-    if (state == nullptr || !is_protected(config)) {
+    if (state == nullptr) {
         return NGX_DECLINED;
     }
-    if (state->judging != nullptr) {  // the hook that answers has waited
+    if (state->judging) {  // the hook that answers has waited
         return answer_denial(r, *state);
     }
     const Denied* denied = state->postponed();
@@ -287,8 +279,7 @@ ngx_int_t speak_for_all(ngx_http_request_t* r) {
         return NGX_DECLINED;  // nginx remembers the refusal, and answers by itself where they refuse too
     }
     r->access_code = 0;  // of the refusals so far: it would refuse the error page too
-    state->judging = std::make_unique<Judging>();
-    state->judging->config = &config;
+    state->judging.emplace(location_config(r));
     state->judging->denied = state->take_postponed();
     return answer_denial(r, *state);
 }
@@ -307,17 +298,21 @@ ngx_int_t guarded_step(ngx_http_request_t* r, ngx_int_t (*step)(ngx_http_request
 
 }  // namespace
 
+// Of an open location, nothing is asked here: what was found in an earlier one stays.
+
 ngx_int_t judge_request(ngx_http_request_t* r) noexcept {
-    return guarded_step(r, run);
+    return is_protected(location_config(r)) ? guarded_step(r, run) : NGX_DECLINED;
 }
 
 ngx_int_t answer_refused(ngx_http_request_t* r) noexcept {
-    return guarded_step(r, speak_for_all);
+    return is_protected(location_config(r)) ? guarded_step(r, speak_for_all) : NGX_DECLINED;
 }
 
 ngx_int_t settle_request(ngx_http_request_t* r) noexcept {
-    if (RequestState* state = RequestState::find(r)) {
-        state->let_in(location_config(r));
+    const LocationConfig& config = location_config(r);
+    RequestState* state = config.settles ? RequestState::find(r) : nullptr;
+    if (state != nullptr) {
+        state->let_in(config);
         const ngx_int_t rc = guarded(r->connection->log, ngx_int_t{NGX_HTTP_INTERNAL_SERVER_ERROR}, [&] {
             if (prepare_renewal(r, *state) == NGX_AGAIN) {
                 return ngx_int_t{NGX_AGAIN};
@@ -337,7 +332,7 @@ ngx_int_t settle_request(ngx_http_request_t* r) noexcept {
 }
 
 ngx_int_t judge_subrequest(ngx_http_request_t* r) noexcept {
-    if (r == r->main || is_fetch(r) || is_key_fetch(r)) {
+    if (r == r->main || !is_protected(location_config(r)) || is_fetch(r) || is_key_fetch(r)) {
         return NGX_DECLINED;
     }
     const ngx_int_t rc = guarded_step(r, run);
@@ -350,15 +345,14 @@ ngx_int_t judge_subrequest(ngx_http_request_t* r) noexcept {
 ngx_int_t deny(ngx_http_request_t* r, Denied&& denied) {
     RequestState& state = RequestState::of(r);
     state.refuse(r, denied.denial.reason, denied.denial.message);
-    state.judging = std::make_unique<Judging>();
-    state.judging->config = &location_config(r);
+    state.judging.emplace(location_config(r));
     state.judging->denied = std::move(denied);
     return deny_further(r);
 }
 
 bool is_being_denied(ngx_http_request_t* r) noexcept {
     const RequestState* state = RequestState::find(r);
-    return state != nullptr && state->judging != nullptr && state->judging->denied;
+    return state != nullptr && state->judging && state->judging->denied;
 }
 
 ngx_int_t deny_further(ngx_http_request_t* r) {

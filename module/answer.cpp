@@ -60,11 +60,15 @@ ngx_int_t send_body(ngx_http_request_t* r, std::string_view body) {
 }  // namespace
 
 std::string sentence_body(const ngx_http_request_t* r, std::string_view sentence) {
-    std::string body = "{";
-    jwt::json::append_string(body, view(location_config(r).error_message_key));
-    body += ":";
+    const std::string_view key = view(location_config(r).error_message_key);
+    std::string body;
+    body.reserve(key.size() + sentence.size() + std::string_view("{\"\":\"\"}\n").size());
+    body += '{';
+    jwt::json::append_string(body, key);
+    body += ':';
     jwt::json::append_string(body, sentence);
-    return body + "}";
+    body += '}';
+    return body;
 }
 
 ngx_int_t send_text(ngx_http_request_t* r, const ngx_str_t& text) {
@@ -89,8 +93,8 @@ Answer default_answer(const ngx_http_request_t* r, const Denial& denial) {
         answer.headers.emplace_back("Retry-After", std::to_string(denial.retry_after));
     }
     answer.body =
-        sentence_body(r, jwt::json::valid_utf8(denial.message) ? denial.message : description_text(denial.message)) +
-        "\n";
+        sentence_body(r, jwt::json::valid_utf8(denial.message) ? denial.message : description_text(denial.message));
+    answer.body += '\n';
     return answer;
 }
 
@@ -103,7 +107,7 @@ void forget_challenge(ngx_http_request_t* r) noexcept {
 }
 
 void add_challenge(ngx_http_request_t* r, const Denial& denial) {
-    std::string challenge = std::string(challenge_start) + std::string(view(location_config(r).realm)) + "\"";
+    std::string challenge = joined({challenge_start, view(location_config(r).realm), "\""});
     if (denial.reason != jwt::Reason::missing) {  // RFC 6750 §3.1: no error code where no token was sent
         challenge +=
             denial.status == NGX_HTTP_FORBIDDEN ? ", error=\"insufficient_scope\"" : ", error=\"invalid_token\"";

@@ -110,16 +110,13 @@ std::string sentence(const ConditionRule& rule, jwt::json::Value object) {
 
 }  // namespace
 
-std::optional<Unmet> unmet_condition(ngx_http_request_t* r, const LocationConfig& config, jwt::json::Value header,
+std::optional<Unmet> unmet_condition(ngx_http_request_t* r, const Conditions& conditions, jwt::json::Value header,
                                      jwt::json::Value payload) {
-    if (config.conditions == nullptr) {
-        return std::nullopt;
-    }
-    for (const ConditionRule* rule : config.conditions->rules) {
+    for (const ConditionRule* rule : conditions.rules) {
         const jwt::json::Value object = rule->part == ConditionRule::Part::header ? header : payload;
         if (!holds(r, *rule, object)) {
             return Unmet{sentence(*rule, object), rule->status,
-                         asks_for_scope(*rule) ? wanted_scope(r, *config.conditions) : std::string()};
+                         asks_for_scope(*rule) ? wanted_scope(r, conditions) : std::string()};
         }
     }
     return std::nullopt;

@@ -41,9 +41,9 @@ struct Unmet {
     std::string scope;  // that would do (RFC 6749 §3.3), where a scope is what it lacks
 };
 
-/// The first condition of the location that a token does not meet; nothing where it meets all of them. Looks up the
+/// The first condition that a token does not meet; nothing where it meets all of them. Looks up the
 /// variables of the request anew each time. Throws std::bad_alloc.
-[[nodiscard]] std::optional<Unmet> unmet_condition(ngx_http_request_t* r, const LocationConfig& config,
+[[nodiscard]] std::optional<Unmet> unmet_condition(ngx_http_request_t* r, const Conditions& conditions,
                                                    jwt::json::Value header, jwt::json::Value payload);
 
 }  // namespace ngx

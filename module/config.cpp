@@ -28,16 +28,6 @@ char* config_error(ngx_conf_t* cf, std::string_view sentence) noexcept {
     return config_error(cf, Origin::here(cf), sentence);
 }
 
-bool names_method(const ngx_array_t& methods, std::string_view method) noexcept {
-    const auto* names = static_cast<const ngx_str_t*>(methods.elts);
-    for (ngx_uint_t i = 0; i < methods.nelts; ++i) {
-        if (view(names[i]) == method) {
-            return true;
-        }
-    }
-    return false;
-}
-
 std::string_view name(TokenLocation location) noexcept {
     switch (location) {
         case TokenLocation::headers:

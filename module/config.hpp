@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,7 +33,14 @@ char* config_error(ngx_conf_t* cf, const Origin& origin, std::string_view senten
 char* config_error(ngx_conf_t* cf, std::string_view sentence) noexcept;
 
 /// Whether a list of methods, of jwt_exempt_methods or jwt_csrf_methods, has this one.
-[[nodiscard]] bool names_method(const ngx_array_t& methods, std::string_view method) noexcept;
+[[nodiscard]] inline bool names_method(const ngx_array_t& methods, std::string_view method) noexcept {
+    for (const ngx_str_t& name : std::span(static_cast<const ngx_str_t*>(methods.elts), methods.nelts)) {
+        if (view(name) == method) {
+            return true;
+        }
+    }
+    return false;
+}
 
 enum class TokenLocation : std::uint8_t { headers, cookies, query_string, json };
 
@@ -136,8 +144,17 @@ enum class Content : std::uint8_t {
     discovery
 };
 
+/// What locations ask for: nginx is given no function to call that would never have anything to do.
+struct Uses {
+    bool judging;      // jwt_required
+    bool settling;     // LocationConfig::settles, or `satisfy any` of any location
+    bool satisfy_any;  // beside jwt_required
+    bool renewal;      // jwt_cookie_refresh
+};
+
 /// http{} alone.
 struct MainConfig {
+    Uses uses;
     LuaLimits* lua_limits;
     struct ReplicationConfig* replication;  // null without jwt_revocation_sync
     const std::size_t* cache;               // bytes; 0: off, null: as much as is usual
@@ -250,7 +267,13 @@ struct LocationConfig {
     bool refresh_rotates;
     StatusFormat status_format;
     Publication* publication;  // of jwt_jwks or jwt_discovery; not inherited
+    bool settles;              // it matters to what the directives say whether all access handlers let a request in
 };
+
+/// Whether requests are judged in a location.
+[[nodiscard]] inline bool is_protected(const LocationConfig& config) noexcept {
+    return config.required != nullptr && config.required->on;
+}
 
 [[nodiscard]] inline const LocationConfig& location_config(const ngx_http_request_t* r) noexcept {
     return *static_cast<const LocationConfig*>(ngx_http_get_module_loc_conf(r, ngx_http_jwt_module));

@@ -38,19 +38,16 @@ private:
 
 }  // namespace
 
-void log(ngx_log_t* to, ngx_uint_t level, std::string_view text, std::string_view more) noexcept {
+void log(ngx_log_t* to, ngx_uint_t level, std::initializer_list<std::string_view> texts) noexcept {
     if (to->log_level < level) {
         return;
     }
     LogText line;
-    line.append(text);
-    line.append(more);
+    for (const std::string_view text : texts) {
+        line.append(text);
+    }
     ngx_str_t escaped = line.text();
     ngx_log_error(level, to, 0, "%V", &escaped);
-}
-
-void log(ngx_log_t* to, ngx_uint_t level, std::string_view text) noexcept {
-    log(to, level, text, {});
 }
 
 ngx_str_t copy_to_pool(ngx_pool_t* pool, std::string_view text) {

@@ -3,6 +3,7 @@
 #include "ngx.hpp"
 
 #include <exception>
+#include <initializer_list>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -11,8 +12,11 @@ namespace ngx {
 
 /// The one way to nginx's log. Control characters are escaped, long texts cut: what comes from a client cannot pose as
 /// a log line. Never pass token text or key bytes.
-void log(ngx_log_t* to, ngx_uint_t level, std::string_view text) noexcept;
-void log(ngx_log_t* to, ngx_uint_t level, std::string_view text, std::string_view more) noexcept;
+void log(ngx_log_t* to, ngx_uint_t level, std::initializer_list<std::string_view> texts) noexcept;
+
+inline void log(ngx_log_t* to, ngx_uint_t level, std::string_view text, std::string_view more = {}) noexcept {
+    log(to, level, {text, more});
+}
 
 /// Runs the body of a function that nginx calls: an exception through nginx's frames would end the worker. What is
 /// caught here is memory that ran out or an invariant that broke: logged, and answered with `failure`, which must

@@ -13,11 +13,7 @@ bool names(const TrustedIssuer& trusted, std::string_view issuer) {
 
 }  // namespace
 
-tl::expected<Rules, jwt::Refusal> rules_for(const LocationConfig& config, jwt::json::Value payload) {
-    const Rules own{config.keys, config.decode_algorithms, config.policy};
-    if (config.keys == nullptr || config.keys->issuers.empty()) {
-        return own;
-    }
+tl::expected<Rules, jwt::Refusal> rules_by_issuer(const LocationConfig& config, jwt::json::Value payload) {
     const auto claim = payload.member("iss");
     const auto issuer = claim ? claim->string() : std::nullopt;
     for (const TrustedIssuer& trusted : config.keys->issuers) {
@@ -26,7 +22,7 @@ tl::expected<Rules, jwt::Refusal> rules_for(const LocationConfig& config, jwt::j
         }
     }
     if (!config.keys->verifying.empty() || !config.keys->requests.empty()) {
-        return own;
+        return Rules{config.keys, config.decode_algorithms, config.policy};
     }
     return tl::unexpected(jwt::refusal(!claim    ? jwt::Error::iss_missing
                                        : !issuer ? jwt::Error::iss_type

@@ -38,9 +38,18 @@ struct Rules {
     const jwt::Policy* policy;
 };
 
+/// rules_for, where a location trusts issuers.
+[[nodiscard]] tl::expected<Rules, jwt::Refusal> rules_by_issuer(const LocationConfig& config, jwt::json::Value payload);
+
 /// The rules for a token of which nothing is known to be true: its `iss` picks among the trusted issuers, and no other
 /// word of it has a say. Tokens of nobody among them are for the location's own keys; refused where it has none.
-[[nodiscard]] tl::expected<Rules, jwt::Refusal> rules_for(const LocationConfig& config, jwt::json::Value payload);
+[[nodiscard]] inline tl::expected<Rules, jwt::Refusal> rules_for(const LocationConfig& config,
+                                                                 jwt::json::Value payload) {
+    if (config.keys != nullptr && !config.keys->issuers.empty()) {
+        return rules_by_issuer(config, payload);
+    }
+    return Rules{config.keys, config.decode_algorithms, config.policy};
+}
 
 /// What the claims of an authentic token are checked by. Claims that nobody signed are the location's own affair: they
 /// are refused where they name a trusted issuer, who did not make them.

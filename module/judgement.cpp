@@ -57,7 +57,7 @@ std::optional<Judgement> ask_store(const Requirement& requirement, Judging& judg
     }
     judging.step = Judging::Step::token_in_blocklist;
     const bool to_be_checked = worker().revocations != nullptr && requirement.check_revocation &&
-                               is_checked(*judging.config, candidate.token.payload());
+                               is_checked(*judging.config, candidate.token.claims());
     if (!to_be_checked) {
         return std::nullopt;
     }
@@ -72,20 +72,17 @@ std::optional<Judgement> ask_store(const Requirement& requirement, Judging& judg
     return std::nullopt;
 }
 
-/// The hooks that decide, in the seeds' order. Nothing where all of them agree.
+/// The hooks that decide, in the seeds' order, of a location that has a file of hooks. Nothing where all of them agree.
 std::optional<Judgement> ask_hooks(ngx_http_request_t* r, const Requirement& requirement, Judging& judging,
                                    Accepted& candidate) {
     using Step = Judging::Step;
     const LocationConfig& config = *judging.config;
-    if (config.lua == nullptr) {
-        return std::nullopt;
-    }
     const LuaFile& file = config.lua->file;
     LuaHost& lua = *worker().lua;
     const jwt::json::Value header = candidate.token.header();
     const jwt::json::Value payload = candidate.token.payload();
-    if (judging.step == Step::token_in_blocklist && requirement.check_revocation && is_checked(config, payload) &&
-        file.has(Hook::token_in_blocklist)) {
+    if (judging.step == Step::token_in_blocklist && requirement.check_revocation &&
+        is_checked(config, candidate.token.claims()) && file.has(Hook::token_in_blocklist)) {
         const auto revoked = lua.decide(judging.run, r, file, Hook::token_in_blocklist, header, payload);
         if (!revoked) {
             return without_result(revoked.error());
@@ -160,7 +157,10 @@ std::optional<Judgement> ask_providers(ngx_http_request_t* r, Judging& judging, 
         return std::nullopt;
     }
     LiveKeys& live = worker().live_keys;
-    switch (live.ask(r, *rules.keys, token, judging.key_wait)) {
+    if (!judging.key_wait) {
+        judging.key_wait.emplace();
+    }
+    switch (live.ask(r, *rules.keys, token, *judging.key_wait)) {
         case KeyStanding::settled:
             return std::nullopt;
         case KeyStanding::waiting:
@@ -173,55 +173,78 @@ std::optional<Judgement> ask_providers(ngx_http_request_t* r, Judging& judging, 
     return denied;
 }
 
-/// From an unverified token to an authentic one in `judging`. Nothing where it is one.
-std::optional<Judgement> authenticate(ngx_http_request_t* r, Judging& judging, jwt::UnverifiedToken& parsed) {
+/// A token whose signature is good; how judging ends, or waits, where it is not.
+tl::expected<jwt::AuthenticToken, Judgement> authenticate(ngx_http_request_t* r, Judging& judging,
+                                                          jwt::UnverifiedToken& parsed) {
     const LocationConfig& config = *judging.config;
     const auto rules = rules_for(config, parsed.payload());
     if (!rules) {
-        return denied(jwt::Refusal(rules.error()));
+        return tl::make_unexpected(denied(jwt::Refusal(rules.error())));
     }
     const auto keys = keys_for(r, judging, rules->keys, parsed);
     if (!keys) {
-        return without_result(keys.error());
+        return tl::make_unexpected(without_result(keys.error()));
     }
     if (*keys == nullptr) {
-        return denied(jwt::refusal(jwt::Error::signature));
+        return tl::make_unexpected(denied(jwt::refusal(jwt::Error::signature)));
     }
+    judging.policy = rules->policy;
     auto authentic = authenticate_token(config, std::move(parsed), **keys, *rules->algorithms);
     if (!authentic) {
         // NOLINTNEXTLINE(bugprone-use-after-move): one that is refused is left as it was
         if (auto undecided = ask_providers(r, judging, *rules, parsed)) {
-            return undecided;
+            return tl::make_unexpected(std::move(*undecided));
         }
-        return denied(std::move(authentic.error()));
+        return tl::make_unexpected(denied(std::move(authentic.error())));
     }
-    judging.token = std::move(*authentic);
-    return std::nullopt;
+    return std::move(*authentic);
+}
+
+/// The same for a token as it was found.
+tl::expected<jwt::AuthenticToken, Judgement> authentic_token(ngx_http_request_t* r, Judging& judging) {
+    if (auto* parsed = std::get_if<jwt::UnverifiedToken>(&judging.token)) {
+        return authenticate(r, judging, *parsed);  // its key was waited for
+    }
+    const LocationConfig& config = *judging.config;
+    auto opened = open_token(r, config, config.accept->forms, judging.found.text, judging.decryption);
+    if (!opened) {
+        return tl::make_unexpected(Waiting{});
+    }
+    if (!*opened) {
+        return tl::make_unexpected(denied(std::move(opened->error())));
+    }
+    if (auto* parsed = std::get_if<jwt::UnverifiedToken>(&**opened)) {
+        return authenticate(r, judging, judging.token.emplace<jwt::UnverifiedToken>(std::move(*parsed)));
+    }
+    auto& authentic = std::get<jwt::AuthenticToken>(**opened);
+    const auto policy = policy_for(config, authentic);
+    if (!policy) {
+        return tl::make_unexpected(denied(jwt::Refusal(policy.error())));
+    }
+    judging.policy = *policy;
+    return std::move(authentic);
 }
 
 /// From an authentic token to a candidate in `judging`. Nothing where it is one.
 std::optional<Judgement> verify(ngx_http_request_t* r, const Requirement& requirement, Judging& judging,
-                                jwt::AuthenticToken& authentic) {
+                                jwt::AuthenticToken&& authentic) {
     const LocationConfig& config = *judging.config;
     judging.verified_at = now();
-    const auto policy = policy_for(config, authentic);
-    if (!policy) {
-        return denied(jwt::Refusal(policy.error()));
-    }
-    judging.policy = *policy;
-    auto verified = jwt::Verifier::verify(std::move(authentic), **policy, demand_of(requirement, judging.found),
+    auto verified = jwt::Verifier::verify(std::move(authentic), *judging.policy, demand_of(requirement, judging.found),
                                           judging.verified_at);
     if (!verified) {
         jwt::RefusedToken& refused = verified.error();
         return denied(reason(refused.refusal.error), std::move(refused.refusal.message), std::move(refused.token));
     }
-    if (auto unmet = unmet_condition(r, config, verified->header(), verified->payload())) {
-        Denied result = denied(jwt::Reason::condition_failed, std::move(unmet->message), std::move(*verified));
-        result.denial.status = unmet->status;
-        result.denial.scope = std::move(unmet->scope);
-        return Judgement(std::move(result));
+    if (config.conditions != nullptr) {
+        if (auto unmet = unmet_condition(r, *config.conditions, verified->header(), verified->payload())) {
+            Denied result = denied(jwt::Reason::condition_failed, std::move(unmet->message), std::move(*verified));
+            result.denial.status = unmet->status;
+            result.denial.scope = std::move(unmet->scope);
+            return Judgement(std::move(result));
+        }
     }
-    judging.token = Accepted{std::move(*verified), std::nullopt};
+    judging.token.emplace<Accepted>(std::move(*verified));
     return std::nullopt;
 }
 
@@ -237,24 +260,12 @@ std::optional<jwt::Refusal> outlived(const Requirement& requirement, const Judgi
 }  // namespace
 
 Judgement judge(ngx_http_request_t* r, const Requirement& requirement, Judging& judging) {
-    if (std::holds_alternative<std::monostate>(judging.token)) {
-        auto opened =
-            open_token(r, *judging.config, judging.config->accept->forms, judging.found.text, judging.decryption);
-        if (!opened) {
-            return Waiting{};
+    if (!std::holds_alternative<Accepted>(judging.token)) {
+        auto authentic = authentic_token(r, judging);
+        if (!authentic) {
+            return std::move(authentic.error());
         }
-        if (!*opened) {
-            return denied(std::move(opened->error()));
-        }
-        std::visit([&judging](auto& token) { judging.token = std::move(token); }, **opened);
-    }
-    if (auto* parsed = std::get_if<jwt::UnverifiedToken>(&judging.token)) {
-        if (auto ended = authenticate(r, judging, *parsed)) {
-            return std::move(*ended);
-        }
-    }
-    if (auto* authentic = std::get_if<jwt::AuthenticToken>(&judging.token)) {
-        if (auto ended = verify(r, requirement, judging, *authentic)) {
+        if (auto ended = verify(r, requirement, judging, std::move(*authentic))) {
             return std::move(*ended);
         }
     }
@@ -262,13 +273,15 @@ Judgement judge(ngx_http_request_t* r, const Requirement& requirement, Judging& 
     if (auto ended = ask_store(requirement, judging, candidate)) {
         return std::move(*ended);
     }
-    if (auto ended = ask_hooks(r, requirement, judging, candidate)) {
-        return std::move(*ended);
+    if (judging.config->lua != nullptr) {
+        if (auto ended = ask_hooks(r, requirement, judging, candidate)) {
+            return std::move(*ended);
+        }
     }
     if (auto refusal = outlived(requirement, judging, candidate.token)) {
         return denied(reason(refusal->error), std::move(refusal->message), std::move(candidate.token));
     }
-    return std::move(candidate);
+    return Passed{};
 }
 
 }  // namespace ngx

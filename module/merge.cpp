@@ -350,7 +350,7 @@ char* merge_lua(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev
 }
 
 char* merge_keys(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
-    const bool active = (conf.required != nullptr && conf.required->on) || verifies_tokens(conf.content);
+    const bool active = is_protected(conf) || verifies_tokens(conf.content);
     if (conf.key_sources == nullptr) {
         conf.key_sources = prev.key_sources;
     }
@@ -369,7 +369,7 @@ char* merge_keys(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& pre
         }
         return prepare_keys(cf, conf);
     }
-    if (conf.required != nullptr && conf.required->on && !decides_keys(conf)) {
+    if (is_protected(conf) && !decides_keys(conf)) {
         return config_error(cf, conf.required->origin,
                             "jwt_required has no key to verify tokens with: write jwt_secret_key, jwt_public_key or "
                             "jwt_key_request here "
@@ -441,7 +441,7 @@ char* check_cookie_refresh(ngx_conf_t* cf, const LocationConfig& config, bool ow
     const auto* core =
         static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
     own = own && core->name.len != 0;  // what a server says is for its locations
-    if (config.cookie_refresh == 0 || config.required == nullptr || !config.required->on) {
+    if (config.cookie_refresh == 0 || !is_protected(config)) {
         return NGX_CONF_OK;
     }
     if (const std::string_view idle = idle_cookie_refresh(config); !idle.empty()) {
@@ -451,6 +451,21 @@ char* check_cookie_refresh(ngx_conf_t* cf, const LocationConfig& config, bool ow
     return useless.empty() ? NGX_CONF_OK : config_error(cf, *config.cookie_refresh_origin, useless);
 }
 
+void note_uses(ngx_conf_t* cf, LocationConfig& conf) noexcept {
+    auto& uses = static_cast<MainConfig*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_jwt_module))->uses;
+    const auto* core =
+        static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+    const bool any = core->satisfy == NGX_HTTP_SATISFY_ANY;
+    const bool judges = is_protected(conf);
+    const bool renews = judges && conf.cookie_refresh != 0;
+    conf.settles = judges && (renews || conf.close_on_expiry != 0 || conf.content == Content::logout ||
+                              conf.content == Content::refresh);
+    uses.judging = uses.judging || judges;
+    uses.settling = uses.settling || conf.settles || any;
+    uses.satisfy_any = uses.satisfy_any || (judges && any);
+    uses.renewal = uses.renewal || renews;
+}
+
 char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     const bool own_refresh = conf.cookie_refresh_origin != nullptr;
     if (!own_refresh) {
@@ -458,7 +473,7 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     }
     merge_texts(conf, prev);
     merge_values(cf, conf, prev);
-    conf.counted_as = conf.required != nullptr && conf.required->on ? location_row(cf) : no_row;
+    conf.counted_as = is_protected(conf) ? location_row(cf) : no_row;
     merge_algorithms(cf, conf, prev);
     merge_revocation(cf, conf, prev);
     if (merge_lua(cf, conf, prev) != NGX_CONF_OK || merge_replication(cf, conf, prev) != NGX_CONF_OK) {
@@ -478,6 +493,7 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
         check_content(cf, conf) != NGX_CONF_OK) {
         return failed();
     }
+    note_uses(cf, conf);
     return check_cookie_refresh(cf, conf, own_refresh);
 }
 

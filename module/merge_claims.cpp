@@ -12,10 +12,6 @@ namespace ngx {
 
 namespace {
 
-bool judges(const LocationConfig& config) noexcept {
-    return config.required != nullptr && config.required->on;
-}
-
 /// What a server says is for its locations, which may say what it lacks.
 bool is_location(ngx_conf_t* cf) noexcept {
     const auto* core =
@@ -44,7 +40,7 @@ char* merge_conditions(ngx_conf_t* cf, LocationConfig& conf, const LocationConfi
         add_outer(*conf.conditions, *prev.conditions);
     }
     const bool any = conf.conditions != nullptr && !conf.conditions->rules.empty();
-    if (!any || judges(conf) || !is_location(cf) || (conf.required != nullptr && !own)) {
+    if (!any || is_protected(conf) || !is_location(cf) || (conf.required != nullptr && !own)) {
         return NGX_CONF_OK;
     }
     return config_error(cf, conf.conditions->origin,
@@ -84,7 +80,7 @@ char* merge_claims(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& p
 }
 
 char* check_profile(ngx_conf_t* cf, const LocationConfig& config) {
-    if (config.policy->profile == jwt::Profile::none || !judges(config)) {
+    if (config.policy->profile == jwt::Profile::none || !is_protected(config)) {
         return NGX_CONF_OK;
     }
     const auto problem = [&](std::string_view sentence) { return config_error(cf, *config.profile_origin, sentence); };

@@ -38,8 +38,28 @@ ngx_int_t add_last_access_handler(ngx_conf_t* cf, ngx_http_handler_pt handler) n
     return NGX_OK;
 }
 
+MainConfig* main_config(ngx_conf_t* cf) noexcept {
+    return static_cast<MainConfig*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_jwt_module));
+}
+
+ngx_int_t add_handlers(ngx_conf_t* cf, const Uses& uses) noexcept {
+    if (!uses.judging) {
+        return NGX_OK;
+    }
+    if (add_handler(cf, NGX_HTTP_PREACCESS_PHASE, judge_subrequest) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    if (uses.settling && add_handler(cf, NGX_HTTP_PRECONTENT_PHASE, settle_request) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    if (uses.satisfy_any && add_last_access_handler(cf, answer_refused) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    return add_handler(cf, NGX_HTTP_ACCESS_PHASE, judge_request);
+}
+
 ngx_int_t finish_configuration(ngx_conf_t* cf) noexcept {
-    auto* config = static_cast<MainConfig*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_jwt_module));
+    MainConfig* config = main_config(cf);
     if (config->lua != nullptr) {
         config->lua->checker.reset();  // workers have hosts of their own
         config->lua->sources.close();
@@ -51,16 +71,7 @@ ngx_int_t finish_configuration(ngx_conf_t* cf) noexcept {
     if (finish_revocation(cf) != NGX_CONF_OK || finish_replication(cf) != NGX_CONF_OK) {
         return NGX_ERROR;
     }
-    if (add_handler(cf, NGX_HTTP_PREACCESS_PHASE, judge_subrequest) != NGX_OK) {
-        return NGX_ERROR;
-    }
-    if (add_handler(cf, NGX_HTTP_PRECONTENT_PHASE, settle_request) != NGX_OK) {
-        return NGX_ERROR;
-    }
-    if (add_last_access_handler(cf, answer_refused) != NGX_OK) {
-        return NGX_ERROR;
-    }
-    return add_handler(cf, NGX_HTTP_ACCESS_PHASE, judge_request);
+    return add_handlers(cf, config->uses);
 }
 
 // The chain of filters is a variable of each of them: nginx has no other place, and sets it anew whenever it
@@ -78,11 +89,16 @@ ngx_int_t filter_body(ngx_http_request_t* r, ngx_chain_t* in) noexcept {
     return is_key_fetch(r) ? take_key_body(r, in) : next_body_filter(r, in);
 }
 
-ngx_int_t add_filter(ngx_conf_t*) noexcept {
-    next_body_filter = ngx_http_top_body_filter;
-    ngx_http_top_body_filter = filter_body;
-    next_header_filter = ngx_http_top_header_filter;
-    ngx_http_top_header_filter = filter_header;
+ngx_int_t add_filters(ngx_conf_t* cf) noexcept {
+    const MainConfig& config = *main_config(cf);
+    if (config.key_requests != nullptr && !config.key_requests->requests.empty()) {
+        next_body_filter = ngx_http_top_body_filter;
+        ngx_http_top_body_filter = filter_body;
+    }
+    if (config.uses.renewal) {
+        next_header_filter = ngx_http_top_header_filter;
+        ngx_http_top_header_filter = filter_header;
+    }
     return NGX_OK;
 }
 
@@ -103,14 +119,14 @@ ngx_http_module_t context = {
 };
 
 ngx_http_module_t filter_context = {
-    nullptr,     // preconfiguration
-    add_filter,  // postconfiguration
-    nullptr,     // create main configuration
-    nullptr,     // init main configuration
-    nullptr,     // create server configuration
-    nullptr,     // merge server configuration
-    nullptr,     // create location configuration
-    nullptr,     // merge location configuration
+    nullptr,      // preconfiguration
+    add_filters,  // postconfiguration
+    nullptr,      // create main configuration
+    nullptr,      // init main configuration
+    nullptr,      // create server configuration
+    nullptr,      // merge server configuration
+    nullptr,      // create location configuration
+    nullptr,      // merge location configuration
 };
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include "content.hpp"
 #include "counters.hpp"
 #include "guard.hpp"
-#include "judgement.hpp"
 #include "sliding.hpp"
 #include "variables.hpp"
 
@@ -21,10 +20,7 @@ RequestState::RequestState(const ngx_http_request_t* r) noexcept : request_(r) {
 
 RequestState::~RequestState() = default;
 
-RequestState* RequestState::find(ngx_http_request_t* r) noexcept {
-    if (auto* state = static_cast<RequestState*>(ngx_http_get_module_ctx(r, ngx_http_jwt_module))) {
-        return state;
-    }
+RequestState* RequestState::find_in_pool(ngx_http_request_t* r) noexcept {
     // A subrequest has its parent's pool: the state says whose it is.
     for (ngx_pool_cleanup_t* cleanup = r->pool->cleanup; cleanup != nullptr; cleanup = cleanup->next) {
         if (cleanup->handler == end_state && static_cast<RequestState*>(cleanup->data)->request_ == r) {
@@ -44,8 +40,13 @@ const RequestState* RequestState::shown_by(ngx_http_request_t* r) noexcept {
 }
 
 RequestState& RequestState::of(ngx_http_request_t* r) {
-    RequestState* state = find(r);
-    if (state == nullptr) {
+    if (auto* state = static_cast<RequestState*>(ngx_http_get_module_ctx(r, ngx_http_jwt_module))) {
+        return *state;
+    }
+    RequestState* state = find_in_pool(r);
+    if (state != nullptr) {
+        state->judging.reset();
+    } else {
         ngx_pool_cleanup_t* cleanup = ngx_pool_cleanup_add(r->pool, sizeof(RequestState));
         if (cleanup == nullptr) {
             throw std::bad_alloc();
@@ -63,7 +64,7 @@ void RequestState::begin(ngx_http_request_t* r) noexcept {
     let_in_ = false;
     user_.reset();
     refused_.reset();
-    message_.clear();
+    message_ = {};
     postponed_.reset();
     renewal.reset();
     forget_variables(r);
@@ -90,13 +91,13 @@ jwt::VerifiedToken RequestState::withdraw(ngx_http_request_t* r) noexcept {
 }
 
 std::optional<jwt::json::Value> RequestState::identity() const noexcept {
-    return accepted_ ? accepted_->payload().member(config_->policy->identity_claim) : std::nullopt;
+    return accepted_ ? accepted_->claims().named(config_->policy->identity_claim) : std::nullopt;
 }
 
-void RequestState::refuse(ngx_http_request_t* r, jwt::Reason reason, std::string_view message) noexcept {
+void RequestState::refuse(ngx_http_request_t* r, jwt::Reason reason, std::string_view message) {
     count_outcome(location_config(r).counted_as, reason);
     refused_ = reason;
-    message_ = message;
+    message_ = view(copy_to_pool(r->pool, message));
     forget_variables(r);
 }
 

@@ -6,34 +6,15 @@
 #include <optional>
 #include <string>
 #include <utility>
-#include <variant>
 
 #include "../core/error.hpp"
 #include "../core/token.hpp"
 #include "config.hpp"
+#include "judgement.hpp"
 #include "lua_host.hpp"
 
 namespace ngx {
 
-/// Why a request is not let through.
-struct Denial {
-    jwt::Reason reason;
-    std::string message;
-    // Of a token with a good signature, for the hooks; values of the token that the state keeps.
-    std::optional<jwt::json::Value> header;
-    std::optional<jwt::json::Value> payload;
-    ngx_uint_t status = 0;     // of the default answer, where it is not that of the reason
-    std::string scope{};       // that the token lacks
-    unsigned retry_after = 1;  // seconds; of Reason::unavailable
-};
-
-/// A denial together with the token that it speaks of.
-struct Denied {
-    Denial denial;
-    std::variant<std::monostate, jwt::AuthenticToken, jwt::VerifiedToken> token;
-};
-
-struct Judging;     // judgement.hpp
 struct Renewal;     // sliding.hpp
 class ContentCall;  // content.hpp
 
@@ -47,10 +28,13 @@ public:
 
     /// The state of this request; null where it was never judged. Found also after an internal redirect, which makes
     /// nginx forget modules' contexts.
-    [[nodiscard]] static RequestState* find(ngx_http_request_t* r) noexcept;
+    [[nodiscard]] static RequestState* find(ngx_http_request_t* r) noexcept {
+        auto* state = static_cast<RequestState*>(ngx_http_get_module_ctx(r, ngx_http_jwt_module));
+        return state != nullptr ? state : find_in_pool(r);
+    }
     /// The state whose claims this request shows: an open subrequest shows those of the request that it is made for.
     [[nodiscard]] static const RequestState* shown_by(ngx_http_request_t* r) noexcept;
-    /// The same as find, made where there is none.
+    /// The same as find, made where there is none. After an internal redirect, what was being judged is so no longer.
     [[nodiscard]] static RequestState& of(ngx_http_request_t* r);
 
     /// The token that passed every check and hook; what variables and the Lua API show.
@@ -64,7 +48,7 @@ public:
                 std::optional<std::string>&& user) noexcept;
     /// The accepted token, which was refused after all and shows no longer.
     [[nodiscard]] jwt::VerifiedToken withdraw(ngx_http_request_t* r) noexcept;
-    void refuse(ngx_http_request_t* r, jwt::Reason reason, std::string_view message) noexcept;
+    void refuse(ngx_http_request_t* r, jwt::Reason reason, std::string_view message);
 
     /// Notes that all access handlers of the location let the request in. Only the word of the location that judged the
     /// token counts: an open error page of it lets in whom its other handlers refused.
@@ -85,8 +69,8 @@ public:
     /// The identity claim of the accepted token, by the rules it was accepted under.
     [[nodiscard]] std::optional<jwt::json::Value> identity() const noexcept;
 
-    /// Where judging is while one of its hooks waits; null where nothing is judged.
-    std::unique_ptr<Judging> judging;
+    /// Where judging is, also while one of its hooks waits; none where nothing is judged.
+    std::optional<Judging> judging;
     /// The new token of a session that slides, where it was made ahead of the answer; null else.
     std::unique_ptr<Renewal> renewal;
     /// The content handler's call, while it waits.
@@ -100,6 +84,8 @@ public:
     [[nodiscard]] const std::optional<std::string>& user() const noexcept { return user_; }
 
 private:
+    [[nodiscard]] static RequestState* find_in_pool(ngx_http_request_t* r) noexcept;
+
     const ngx_http_request_t* request_;
     bool judged_ = false;
     std::optional<jwt::VerifiedToken> accepted_;
@@ -108,7 +94,7 @@ private:
     TokenLocation found_in_ = TokenLocation::headers;
     std::optional<std::string> user_;  // JSON text
     std::optional<jwt::Reason> refused_;
-    std::string message_;
+    std::string_view message_;  // in the request's memory
     std::optional<Denied> postponed_;
 };
 

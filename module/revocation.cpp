@@ -250,8 +250,8 @@ jwt::Time precise_now() noexcept {
     return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
 }
 
-bool is_checked(const LocationConfig& config, jwt::json::Value payload) noexcept {
-    const std::string_view type = jwt::token_type(payload);
+bool is_checked(const LocationConfig& config, const jwt::Claims& claims) noexcept {
+    const std::string_view type = jwt::token_type(claims);
     const ngx_uint_t checks = config.revocation_checks;
     // What is neither is checked wherever anything is: nobody named it to be left out.
     const bool left_out = (type == "access" && (checks & check_access_tokens) == 0) ||

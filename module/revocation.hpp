@@ -125,7 +125,7 @@ private:
 [[nodiscard]] jwt::Time precise_now() noexcept;
 
 /// Whether this location asks the store about a token of that payload.
-[[nodiscard]] bool is_checked(const LocationConfig& config, jwt::json::Value payload) noexcept;
+[[nodiscard]] bool is_checked(const LocationConfig& config, const jwt::Claims& claims) noexcept;
 
 /// What the store says of a verified token; `live` where there is no store.
 [[nodiscard]] jwt::revocation::Verdict revocation_of(const LocationConfig& config, const jwt::VerifiedToken& token);

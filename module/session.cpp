@@ -283,7 +283,7 @@ std::string family_name(const jwt::AuthenticToken& token) {
     if (text && !text->empty()) {
         return std::string(*text);
     }
-    return jwt::token_type(token.payload()) == "refresh" ? itself(token).name : std::string();
+    return jwt::token_type(token.claims()) == "refresh" ? itself(token).name : std::string();
 }
 
 Revocations::Changes end_of_token(const jwt::AuthenticToken& token) {

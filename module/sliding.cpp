@@ -16,8 +16,8 @@ bool succeeds(const ngx_http_request_t* r) noexcept {
     return r->headers_out.status >= NGX_HTTP_OK && r->headers_out.status < NGX_HTTP_SPECIAL_RESPONSE;
 }
 
-bool ends_soon(jwt::json::Value payload, time_t within) noexcept {
-    const auto exp = payload.member("exp");
+bool ends_soon(const jwt::Claims& claims, time_t within) noexcept {
+    const auto exp = claims[jwt::Claim::exp];
     const auto end = exp ? exp->number() : std::nullopt;
     const double time = std::chrono::duration<double>(now().time_since_epoch()).count();
     return end && *end - time <= static_cast<double>(within);
@@ -30,9 +30,9 @@ const LocationConfig* sliding_config(const RequestState& state) noexcept {
     if (config == nullptr || config->cookie_refresh == 0 || !config->required->check_revocation) {
         return nullptr;
     }
-    const jwt::json::Value payload = state.accepted()->payload();
-    const bool slides = state.found_in() == TokenLocation::cookies && jwt::token_type(payload) == "access" &&
-                        ends_soon(payload, config->cookie_refresh);
+    const jwt::Claims& claims = state.accepted()->claims();
+    const bool slides = state.found_in() == TokenLocation::cookies && jwt::token_type(claims) == "access" &&
+                        ends_soon(claims, config->cookie_refresh);
     return slides ? config : nullptr;
 }
 

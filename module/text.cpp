@@ -1,6 +1,7 @@
 #include "text.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace ngx {
 
@@ -10,22 +11,6 @@ constexpr std::string_view token_punctuation = "!#$%&'*+-.^_`|~";
 
 constexpr char lower(char c) noexcept {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-constexpr bool is_white_space(char c) noexcept {
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-constexpr std::size_t stride = 64;
-
-/// Whether one of `stride` bytes is a space or below it, as white space is. Compilers look at many bytes at once where
-/// there is no way out of the loop.
-bool may_have_white_space(const char* text) noexcept {
-    unsigned char least = ' ' + 1;
-    for (std::size_t i = 0; i < stride; ++i) {
-        least = std::min(least, static_cast<unsigned char>(text[i]));
-    }
-    return least <= ' ';
 }
 
 constexpr int hex_digit(char c) noexcept {
@@ -41,36 +26,49 @@ bool is_token(std::string_view text) noexcept {
     });
 }
 
-bool same_name(std::string_view a, std::string_view b) noexcept {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                      [](char x, char y) { return x == y || lower(x) == lower(y); });
+bool same_letters(std::string_view a, std::string_view b) noexcept {
+    return a == b ||
+           std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
 }
 
-std::string_view trimmed(std::string_view text) noexcept {
-    while (!text.empty() && is_white_space(text.front())) {
-        text.remove_prefix(1);
+std::string joined(std::initializer_list<std::string_view> texts) {
+    std::size_t size = 0;
+    for (const std::string_view text : texts) {
+        size += text.size();
     }
-    while (!text.empty() && is_white_space(text.back())) {
-        text.remove_suffix(1);
+    std::string all;
+    all.reserve(size);
+    for (const std::string_view text : texts) {
+        all += text;
     }
-    return text;
+    return all;
 }
 
 std::string_view take_word(std::string_view& text) noexcept {
     text = trimmed(text);
-    std::size_t end = 0;
-    while (end + stride <= text.size() && !may_have_white_space(text.data() + end)) {
-        end += stride;
-    }
-    if (end != 0 && text.size() - end < stride && !may_have_white_space(text.data() + text.size() - stride)) {
-        end = text.size();
-    }
-    while (end < text.size() && !is_white_space(text[end])) {
-        ++end;
-    }
-    const std::string_view word = text.substr(0, end);
-    text = trimmed(text.substr(end));
+    const auto* const end = std::find_if(text.begin(), text.end(), is_white_space);
+    const std::string_view word = text.substr(0, static_cast<std::size_t>(end - text.begin()));
+    text = trimmed(text.substr(word.size()));
     return word;
+}
+
+bool is_above_comma(std::string_view text) noexcept {
+    // Compilers look at all bytes of a block at once, as there is no way out of the loop.
+    std::array<unsigned char, 16> least_at;
+    least_at.fill(0xff);
+    for (; text.size() >= least_at.size(); text.remove_prefix(least_at.size())) {
+        for (std::size_t i = 0; i < least_at.size(); ++i) {
+            least_at[i] = std::min(least_at[i], static_cast<unsigned char>(text[i]));
+        }
+    }
+    unsigned char least = 0xff;
+    for (const unsigned char byte : least_at) {
+        least = std::min(least, byte);
+    }
+    for (const char byte : text) {
+        least = std::min(least, static_cast<unsigned char>(byte));
+    }
+    return least > ',';
 }
 
 bool is_of_connection(std::string_view name) noexcept {

@@ -2,6 +2,7 @@
 
 #include "ngx.hpp"
 
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,14 +14,39 @@ namespace ngx {
 /// A token of RFC 9110 §5.6.2, as header and cookie names are.
 [[nodiscard]] bool is_token(std::string_view text) noexcept;
 
-/// Equality without regard to ASCII case.
-[[nodiscard]] bool same_name(std::string_view a, std::string_view b) noexcept;
+/// same_name of texts of one length.
+[[nodiscard]] bool same_letters(std::string_view a, std::string_view b) noexcept;
 
-/// Without white space (of Python's str.strip, which the recorded answers were made with) at both ends.
-[[nodiscard]] std::string_view trimmed(std::string_view text) noexcept;
+/// Equality without regard to ASCII case.
+[[nodiscard]] inline bool same_name(std::string_view a, std::string_view b) noexcept {
+    return a.size() == b.size() && same_letters(a, b);
+}
+
+/// These texts, one behind the other.
+[[nodiscard]] std::string joined(std::initializer_list<std::string_view> texts);
+
+/// White space as Python's str.strip knows it, which the recorded answers were made with.
+[[nodiscard]] constexpr bool is_white_space(char c) noexcept {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/// Without white space at both ends.
+[[nodiscard]] inline std::string_view trimmed(std::string_view text) noexcept {
+    while (!text.empty() && is_white_space(text.front())) {
+        text.remove_prefix(1);
+    }
+    while (!text.empty() && is_white_space(text.back())) {
+        text.remove_suffix(1);
+    }
+    return text;
+}
 
 /// The part of `text` before its first white space; `text` keeps what follows, trimmed.
 [[nodiscard]] std::string_view take_word(std::string_view& text) noexcept;
+
+/// Whether all bytes are greater than a comma, as those of base64url and the dot are: a text with neither white space
+/// nor a comma in it, for certain.
+[[nodiscard]] bool is_above_comma(std::string_view text) noexcept;
 
 /// Header fields by which nginx says where a message ends and how its connection goes on: a second word on that splits
 /// what peers understand (RFC 9112 §6, RFC 9110 §7.6.1).

@@ -64,16 +64,15 @@ public:
         if (result()) {
             return written(r, *result());
         }
-        if (judging_.config == nullptr) {
+        if (!judging_) {
             auto token = form_token(r, form_post.body_limit);
             if (!token) {
                 return send_answer(r, token.error());
             }
-            judging_.config = &location_config(r);
             token_ = std::move(*token);
-            judging_.found.text = token_;
+            judging_.emplace(location_config(r)).found.text = token_;
         }
-        Judgement judgement = judge(r, requirement_, judging_);
+        Judgement judgement = judge(r, requirement_, *judging_);
         if (std::holds_alternative<Waiting>(judgement)) {
             return NGX_AGAIN;
         }
@@ -88,18 +87,21 @@ public:
                 return send_answer(r, answer);
             }
         }
-        return judged(r, judgement);
+        return std::holds_alternative<Passed>(judgement)
+                   ? accepted(r, std::get<Accepted>(judging_->token).token.authentic())
+                   : refused(r, std::get<Denied>(judgement));
     }
 
 protected:
-    /// Neither waiting nor failed, nor for lack of a key or the store.
-    [[nodiscard]] virtual ngx_int_t judged(ngx_http_request_t* r, const Judgement& judgement) = 0;
+    [[nodiscard]] virtual ngx_int_t accepted(ngx_http_request_t* r, const jwt::AuthenticToken& token) = 0;
+    /// Not for lack of a key or the store.
+    [[nodiscard]] virtual ngx_int_t refused(ngx_http_request_t* r, const Denied& denied) = 0;
     [[nodiscard]] virtual ngx_int_t written(ngx_http_request_t* r, const Revocations::Result& result) = 0;
 
 private:
     Requirement requirement_;
     std::string token_;
-    Judging judging_{};
+    std::optional<Judging> judging_;
 };
 
 class Revoke final : public JudgingCall {
@@ -107,24 +109,22 @@ public:
     Revoke() : JudgingCall(false) {}
 
 private:
-    ngx_int_t judged(ngx_http_request_t* r, const Judgement& judgement) override {
-        // A token that is refused here for another reason than its end may be good elsewhere.
-        const jwt::AuthenticToken* token = nullptr;
-        if (const auto* accepted = std::get_if<Accepted>(&judgement)) {
-            token = &accepted->token.authentic();
-        } else if (const auto& denied = std::get<Denied>(judgement); denied.denial.reason != jwt::Reason::expired) {
-            if (const auto* authentic = std::get_if<jwt::AuthenticToken>(&denied.token)) {
-                token = authentic;
-            } else if (const auto* verified = std::get_if<jwt::VerifiedToken>(&denied.token)) {
-                token = &verified->authentic();
-            }
-        }
-        if (token == nullptr) {
+    ngx_int_t accepted(ngx_http_request_t* r, const jwt::AuthenticToken& token) override {
+        // RFC 7009 §2.1: with a refresh token the access tokens of the same grant.
+        return write(r, jwt::token_type(token.claims()) == "refresh" ? end_of_family(location_config(r), token)
+                                                                     : end_of_token(token));
+    }
+
+    ngx_int_t refused(ngx_http_request_t* r, const Denied& denied) override {
+        if (denied.denial.reason == jwt::Reason::expired) {
             return done(r);
         }
-        // RFC 7009 §2.1: with a refresh token the access tokens of the same grant.
-        return write(r, jwt::token_type(token->payload()) == "refresh" ? end_of_family(location_config(r), *token)
-                                                                       : end_of_token(*token));
+        // A token that is refused here for another reason than its end may be good elsewhere.
+        if (const auto* authentic = std::get_if<jwt::AuthenticToken>(&denied.token)) {
+            return accepted(r, *authentic);
+        }
+        const auto* verified = std::get_if<jwt::VerifiedToken>(&denied.token);
+        return verified == nullptr ? done(r) : accepted(r, verified->authentic());
     }
 
     ngx_int_t written(ngx_http_request_t* r, const Revocations::Result& result) override {
@@ -144,11 +144,13 @@ public:
     Introspect() : JudgingCall(true) {}
 
 private:
-    ngx_int_t judged(ngx_http_request_t* r, const Judgement& judgement) override {
-        const auto* accepted = std::get_if<Accepted>(&judgement);
-        // RFC 7662 §2.2: nothing else of a token that is not active.
-        return send_answer(r, json_answer(NGX_HTTP_OK, accepted == nullptr ? R"({"active":false})"
-                                                                           : members(accepted->token.payload())));
+    ngx_int_t accepted(ngx_http_request_t* r, const jwt::AuthenticToken& token) override {
+        return send_answer(r, json_answer(NGX_HTTP_OK, members(token.payload())));
+    }
+
+    // RFC 7662 §2.2: nothing else of a token that is not active.
+    ngx_int_t refused(ngx_http_request_t* r, const Denied&) override {
+        return send_answer(r, json_answer(NGX_HTTP_OK, R"({"active":false})"));
     }
 
     ngx_int_t written(ngx_http_request_t*, const Revocations::Result&) override {

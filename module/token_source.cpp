@@ -13,11 +13,6 @@ namespace {
 
 constexpr std::size_t max_token_body = 1024 * 1024;  // a body that carries a token is small
 
-std::string quote(std::string_view text, char mark) {
-    std::string out(1, mark);
-    return out.append(text) + mark;
-}
-
 std::string_view in_request_memory(const ngx_http_request_t* r, std::string_view text) {
     return view(copy_to_pool(r->pool, text));
 }
@@ -34,6 +29,16 @@ void each_header_line(const ngx_http_request_t* r, std::string_view name, Visit&
     }
 }
 
+std::string_view joined_lines(const ngx_http_request_t* r, std::string_view name) {
+    std::string joined;
+    std::string_view between;
+    each_header_line(r, name, [&](std::string_view line) {
+        joined.append(between).append(line);
+        between = ", ";
+    });
+    return in_request_memory(r, joined);
+}
+
 // --- a header -------------------------------------------------------------------------------------------------------
 
 std::string_view without_commas_at_ends(std::string_view text) noexcept {
@@ -45,8 +50,7 @@ std::string_view without_commas_at_ends(std::string_view text) noexcept {
 Search bare_token(std::string_view field, std::string_view name) {
     const std::string_view token = take_word(field);
     if (token.empty() || !field.empty()) {
-        const std::string header(name);
-        return BadToken{jwt::Reason::invalid, "Bad " + header + " header. Expected '" + header + ": <JWT>'"};
+        return BadToken{jwt::Reason::invalid, joined({"Bad ", name, " header. Expected '", name, ": <JWT>'"})};
     }
     return FoundToken{token, TokenLocation::headers, std::nullopt};
 }
@@ -69,23 +73,36 @@ Search typed_token(std::string_view field, std::string_view name, std::string_vi
     if (matches == 1 && !token.empty() && credentials.empty()) {
         return FoundToken{token, TokenLocation::headers, std::nullopt};
     }
-    const std::string header(name);
-    const std::string type(wanted);
-    const std::string expected = "Expected '" + header + ": " + type + " <JWT>'";
+    const std::string expected = joined({" header. Expected '", name, ": ", wanted, " <JWT>'"});
     if (matches != 1) {
-        return NoToken{"Missing '" + type + "' type in '" + header + "' header. " + expected};
+        return NoToken{joined({"Missing '", wanted, "' type in '", name, "'", expected})};
     }
-    return BadToken{jwt::Reason::invalid, "Bad " + header + " header. " + expected};
+    return BadToken{jwt::Reason::invalid, joined({"Bad ", name, expected})};
+}
+
+/// The token of a field of one value with one token in it, which nearly all are; nothing of one to be looked at
+/// closely.
+std::optional<std::string_view> only_token(std::string_view field, std::string_view type) noexcept {
+    if (!same_name(field.substr(0, type.size()), type)) {
+        return std::nullopt;
+    }
+    const std::string_view rest = field.substr(type.size());
+    const std::string_view token = trimmed(rest);
+    const bool apart = type.empty() || rest.empty() || is_white_space(rest.front());
+    return apart && !token.empty() && is_above_comma(token) ? std::optional(token) : std::nullopt;
 }
 
 Search find_in_headers(const ngx_http_request_t* r, const LocationConfig& config) {
     const std::string_view header = view(config.header_name);
+    const std::string_view type = view(config.header_type);
     const auto field = header_field(r, header);
+    if (const auto token = field ? only_token(*field, type) : std::nullopt) {
+        return FoundToken{*token, TokenLocation::headers, std::nullopt};
+    }
     const std::string_view value = field ? without_commas_at_ends(trimmed(*field)) : std::string_view{};
     if (value.empty()) {
-        return NoToken{"Missing " + std::string(header) + " Header"};
+        return NoToken{joined({"Missing ", header, " Header"})};
     }
-    const std::string_view type = view(config.header_type);
     return type.empty() ? bare_token(value, header) : typed_token(value, header, type);
 }
 
@@ -93,19 +110,22 @@ Search find_in_headers(const ngx_http_request_t* r, const LocationConfig& config
 // -------------------------------------------------------------------------------------------------
 
 Search find_in_query_string(const ngx_http_request_t* r, const LocationConfig& config) {
-    const std::string name(view(config.query_string_name));
+    const std::string_view name = view(config.query_string_name);
+    const auto missing = [name] {  // spelt as the library spells it
+        return NoToken{joined({"Missing '", name, "' query paramater"})};
+    };
     const auto value = form_value(view(r->args), name);
     const std::string_view text = value ? in_request_memory(r, unescaped(*value)) : std::string_view();
     if (text.empty()) {
-        return NoToken{"Missing '" + name + "' query paramater"};  // spelt as the library spells it
+        return missing();
     }
     const std::string_view prefix = view(config.query_string_value_prefix);
     if (!text.starts_with(prefix)) {
-        return BadToken{jwt::Reason::invalid, "Invalid value for query parameter '" + name +
-                                                  "'. Expected the value to start with " + quote(prefix, '\'')};
+        return BadToken{jwt::Reason::invalid, joined({"Invalid value for query parameter '", name,
+                                                      "'. Expected the value to start with '", prefix, "'"})};
     }
     if (text.size() == prefix.size()) {
-        return NoToken{"Missing '" + name + "' query paramater"};
+        return missing();
     }
     return FoundToken{text.substr(prefix.size()), TokenLocation::query_string, std::nullopt};
 }
@@ -141,7 +161,7 @@ Search find_in_cookies(ngx_http_request_t* r, const LocationConfig& config, bool
     const CookieConfig& cookie = cookie_config(config, refresh);
     const auto token = cookie_value(r, view(cookie.name));
     if (!token || token->empty()) {
-        return NoToken{"Missing cookie " + quote(view(cookie.name), '"')};
+        return NoToken{joined({"Missing cookie \"", view(cookie.name), "\""})};
     }
     if (!asks_for_csrf(r, config)) {
         return FoundToken{*token, TokenLocation::cookies, std::nullopt};
@@ -196,7 +216,7 @@ Search find_in_json(ngx_http_request_t* r, const LocationConfig& config, bool re
     const auto parsed = worker().parser.parse(body.value_or(std::string()), document);
     const auto member = parsed ? parsed->member(key) : std::nullopt;
     if (!member || is_nothing(*member)) {
-        return NoToken{"Missing " + quote(key, '"') + " key in json data."};
+        return NoToken{joined({"Missing \"", key, "\" key in json data."})};
     }
     const auto text = member->string();
     if (!text) {
@@ -234,6 +254,9 @@ std::string missing_everywhere(const TokenLocations& locations, const std::strin
 
 Search find_token(ngx_http_request_t* r, const LocationConfig& config, const TokenLocations& locations, bool refresh,
                   bool body_is_read) {
+    if (locations.count == 1) {
+        return find_in(r, config, locations.order.front(), refresh, body_is_read);
+    }
     std::string details;
     for (const TokenLocation location : locations) {
         Search search = find_in(r, config, location, refresh, body_is_read);
@@ -243,23 +266,18 @@ Search find_token(ngx_http_request_t* r, const LocationConfig& config, const Tok
         }
         details += (details.empty() ? "" : "; ") + nothing->message;
     }
-    return NoToken{locations.count == 1 ? details : missing_everywhere(locations, details)};
+    return NoToken{missing_everywhere(locations, details)};
 }
 
 std::optional<std::string_view> header_field(const ngx_http_request_t* r, std::string_view name) {
     std::optional<std::string_view> field;
-    std::string joined;
+    std::size_t lines = 0;
     each_header_line(r, name, [&](std::string_view line) {
-        if (!field) {
+        if (lines++ == 0) {
             field = line;
-            return;
         }
-        if (joined.empty()) {
-            joined = *field;
-        }
-        joined.append(", ").append(line);
     });
-    return joined.empty() ? field : in_request_memory(r, joined);
+    return lines > 1 ? joined_lines(r, name) : field;
 }
 
 }  // namespace ngx

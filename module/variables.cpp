@@ -255,13 +255,4 @@ ngx_int_t index_variables(ngx_cycle_t* cycle) noexcept {
     return NGX_OK;
 }
 
-void forget_variables(ngx_http_request_t* r) noexcept {
-    const ngx_array_t& indices = main_config(r).variables;
-    for (ngx_uint_t i = 0; i < indices.nelts; ++i) {
-        Value& value = r->variables[static_cast<const ngx_uint_t*>(indices.elts)[i]];
-        value.valid = 0;
-        value.not_found = 0;
-    }
-}
-
 }  // namespace ngx

@@ -2,9 +2,11 @@
 
 #include "ngx.hpp"
 
+#include <span>
 #include <string_view>
 
 #include "../core/condition.hpp"
+#include "config.hpp"
 
 namespace ngx {
 
@@ -20,6 +22,12 @@ ngx_int_t index_variables(ngx_cycle_t* cycle) noexcept;
 
 /// Ends the values that nginx keeps of our variables. They are kept while a request's state stays as it is (so that a
 /// text is never put together from two states of it), and end whenever the state changes.
-void forget_variables(ngx_http_request_t* r) noexcept;
+inline void forget_variables(ngx_http_request_t* r) noexcept {
+    const ngx_array_t& indices = main_config(r).variables;
+    for (const ngx_uint_t index : std::span(static_cast<const ngx_uint_t*>(indices.elts), indices.nelts)) {
+        r->variables[index].valid = 0;
+        r->variables[index].not_found = 0;
+    }
+}
 
 }  // namespace ngx

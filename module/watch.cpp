@@ -94,10 +94,10 @@ void Watches::watch(ngx_http_request_t* r, const RequestState& state) {
     if (config == nullptr || config != &location_config(r) || config->close_on_expiry == 0) {
         return;
     }
-    const auto exp = state.accepted()->payload().member("exp");
+    const auto exp = state.accepted()->claims()[jwt::Claim::exp];
     std::optional<jwt::revocation::Fingerprint> fingerprint;
     if (worker().revocations != nullptr && config->required->check_revocation &&
-        is_checked(*config, state.accepted()->payload())) {
+        is_checked(*config, state.accepted()->claims())) {
         fingerprint = worker().revocations->fingerprint(state.accepted()->authentic(), config->policy->identity_claim);
     }
     const auto policy = policy_for(*config, state.accepted()->authentic());

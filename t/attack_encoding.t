@@ -158,6 +158,9 @@ my %framing = (
     'Bearer' => 422, 'Bearer ' => 422, 'Bearer TOKEN junk' => 422, 'Bearer TOKEN TOKEN' => 422, 'Bearer Bearer TOKEN' => 422,
     'Bearer "TOKEN"' => 422, 'Bearer <TOKEN>' => 422, 'Bearer TOKEN;' => 422, 'Bearer jwt=TOKEN' => 422, "Bearer\xa0TOKEN" => 401,
     'Bearer TOKEN, Bearer TOKEN' => 401, 'Bearer TOKEN,Bearer x' => 401, 'bearer x, Bearer TOKEN' => 401, 'Bearer ,TOKEN' => 422,
+    'Bearer TOKEN,' => 200, ',Bearer TOKEN' => 200, 'Bearer TOKEN, Basic x' => 200, 'Basic x, Bearer TOKEN' => 200, "Bearer TOKEN\t" => 200,
+    "Bearer \t TOKEN" => 200, "Bearer TOKEN\tx" => 422, 'Bearer TOKEN x' => 422, 'Bearer ' . 'a' x 15 . ' x' => 422, "Bearer ${\('a' x 16)}\tx" => 422,
+    'Bearer TOKEN,Bearer' => 401, 'BearerTOKEN ' => 401,
 );
 for my $shape (sort keys %framing) {
     my $response = $t->raw("GET /header/ HTTP/1.1\r\nHost: localhost\r\nAuthorization: "

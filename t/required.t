@@ -257,4 +257,17 @@ is(whole(GET => '/file/index.html', bearer($token{access}))->{body}, 'a file ins
 is(whole(GET => '/file/missing')->{status}, 401, 'nobody learns what is not there');
 is(whole(GET => '/file/missing', bearer($token{access}))->{status}, 404, 'but who has a token does');
 
+# ---- wherever it stands, be it the only one of a configuration
+
+for my $alone (['http', 'jwt_required;', 'location / { }'], ['a server', '', 'jwt_required; location / { }'],
+    ['limit_except', '', 'location / { limit_except POST { jwt_required; } }'], ['a named location', '', 'location / { try_files /none @rest; } location @rest { jwt_required; }'],
+    ['a subrequest\'s location', '', 'location / { auth_request /asked; } location = /asked { jwt_required; empty_gif; }'])
+{
+    my ($where, $http, $server) = @$alone;
+    my $only = JWTTest->new(http => "jwt_secret_key \"$JWTTest::Token::secret\"; root %%DIR%%/html; $http", config => $server);
+    is($only->get('/missing')->{status}, 401, "$where alone asks for a token");
+    is($only->get('/missing', bearer($token{access}))->{status}, 404, 'and lets one through');
+    $only->finish;
+}
+
 done_testing;

@@ -186,7 +186,7 @@ void append_claims_fault(std::string& out, json::Value payload, Time now) {
     if (payload.type() != json::Type::object) {
         return;
     }
-    if (const auto refused = check_claims(payload, Policy{}, std::nullopt, now)) {
+    if (const auto refused = check_claims(Claims(payload), Policy{}, std::nullopt, now)) {
         out += "Claims\n  refused as " + std::string(word(refused->error)) + ": " + refused->message + "\n";
     }
 }

@@ -158,13 +158,13 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     }
     const std::vector<Error> errors = broken(*payload, q);
     const auto* first = std::find_first_of(std::begin(order), std::end(order), errors.begin(), errors.end());
-    const auto claims = check_claims(*payload, q.policy, q.demand.csrf, q.now);
+    const auto claims = check_claims(Claims(*payload), q.policy, q.demand.csrf, q.now);
     check(claims.has_value() == (first != std::end(order)));
     if (claims) {
         check(claims->error == *first);
         return 0;
     }
-    const auto demanded = check_demand(*payload, q.demand, q.now);
+    const auto demanded = check_demand(Claims(*payload), q.demand, q.now);
     const auto wanted = expected_demand(*payload, q);
     check(demanded.has_value() == wanted.has_value() && (!demanded || demanded->error == *wanted));
     return 0;

@@ -50,7 +50,6 @@ TEST(KeyRsa, HasAnOddExponentOf3To33Bits) {
 
 TEST(KeyRsa, WithTheRocaFingerprintIsRefused) {
     // A number that is a power of 65537 modulo every prime up to 167, as those of CVE-2017-15361 are.
-    using Number = std::unique_ptr<BIGNUM, decltype(&BN_free)>;
     const std::unique_ptr<BN_CTX, decltype(&BN_CTX_free)> context(BN_CTX_new(), BN_CTX_free);
     const Number primorial(BN_new(), BN_free);
     BN_one(primorial.get());

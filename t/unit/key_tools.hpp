@@ -83,6 +83,16 @@ inline bool mentions(const KeyResult& result, std::string_view words) {
     return !result && result.error().message.find(words) != std::string::npos;
 }
 
+using Number = std::unique_ptr<BIGNUM, decltype(&BN_free)>;
+
+inline const unsigned char* bytes_of(std::string_view text) {
+    return reinterpret_cast<const unsigned char*>(text.data());
+}
+
+inline unsigned char* bytes_of(std::string& text) {
+    return reinterpret_cast<unsigned char*>(text.data());
+}
+
 using TestPkey = std::shared_ptr<EVP_PKEY>;
 
 inline TestPkey owned(EVP_PKEY* pkey) {

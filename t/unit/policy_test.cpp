@@ -28,12 +28,12 @@ protected:
     /// "ok" or the word for what check_claims found.
     std::string claims(std::string_view text, const Policy& policy = {}, std::optional<std::string_view> csrf = {},
                        Time time = now) {
-        const auto refused = check_claims(payload(text), policy, csrf, time);
+        const auto refused = check_claims(Claims(payload(text)), policy, csrf, time);
         return refused ? std::string(word(refused->error)) : "ok";
     }
 
     std::string demand(std::string_view text, const Demand& demand) {
-        const auto refused = check_demand(payload(text), demand, now);
+        const auto refused = check_demand(Claims(payload(text)), demand, now);
         return refused ? std::string(word(refused->error)) : "ok";
     }
 
@@ -92,7 +92,7 @@ TEST_F(PolicyTest, KnowsAccessTokensByRfc9068) {
     const auto check = [this](std::string_view header, std::string_view text) {
         json::Document document;
         const auto parsed = parser_.parse_object(header, document);
-        const auto refused = check_profile(parsed.value(), payload(text), Profile::rfc9068);
+        const auto refused = check_profile(parsed.value(), Claims(payload(text)), Profile::rfc9068);
         return refused ? std::string(word(refused->error)) : "ok";
     };
     constexpr std::string_view all =
@@ -125,7 +125,7 @@ TEST_F(PolicyTest, KnowsAccessTokensByRfc9068) {
     number.replace(number.find(R"("c")"), 3, "1");
     EXPECT_EQ(check(header, number), "client_id_type");
     EXPECT_EQ(check(header, R"({"iss":"i","exp":1,"aud":"a","sub":1,"client_id":"c","iat":1,"jti":"j"})"), "sub_type");
-    EXPECT_FALSE(check_profile(payload("{}"), payload("{}"), Profile::none));
+    EXPECT_FALSE(check_profile(payload("{}"), Claims(payload("{}")), Profile::none));
 }
 
 TEST_F(PolicyTest, AppliesLeewayBothWays) {
@@ -252,7 +252,7 @@ TEST_F(PolicyTest, MatchesIssuersExactly) {
 TEST_F(PolicyTest, WantsTheIdentityClaim) {
     EXPECT_EQ(claims(R"({"sub":"alice"})"), "ok");
     EXPECT_EQ(claims("{}"), "claim_missing");
-    EXPECT_EQ(check_claims(payload("{}"), {}, {}, now)->message, "Missing claim: sub");
+    EXPECT_EQ(check_claims(Claims(payload("{}")), {}, {}, now)->message, "Missing claim: sub");
     EXPECT_EQ(claims(R"({"sub":1})"), "sub_type");
     EXPECT_EQ(claims(R"({"sub":null})"), "sub_type");
     EXPECT_EQ(claims(R"({"sub":1})", {.verify_sub = false}), "ok");
@@ -262,7 +262,7 @@ TEST_F(PolicyTest, WantsTheIdentityClaim) {
     EXPECT_EQ(claims(R"({"user_id":17})", user_id), "ok");
     EXPECT_EQ(claims(R"({"user_id":17,"sub":1})", user_id), "sub_type");
     EXPECT_EQ(claims(R"({"sub":"alice"})", user_id), "claim_missing");
-    EXPECT_EQ(check_claims(payload("{}"), user_id, {}, now)->message, "Missing claim: user_id");
+    EXPECT_EQ(check_claims(Claims(payload("{}")), user_id, {}, now)->message, "Missing claim: user_id");
 }
 
 TEST_F(PolicyTest, ComparesCsrfOnlyWhereAsked) {
@@ -270,7 +270,7 @@ TEST_F(PolicyTest, ComparesCsrfOnlyWhereAsked) {
     EXPECT_EQ(claims(with(R"("csrf":"abc")")), "ok");
     EXPECT_EQ(claims(with(R"("csrf":1)")), "ok");
     EXPECT_EQ(claims(with(""), {}, "abc"), "claim_missing");
-    EXPECT_EQ(check_claims(payload(with("")), {}, "abc", now)->message, "Missing claim: csrf");
+    EXPECT_EQ(check_claims(Claims(payload(with(""))), {}, "abc", now)->message, "Missing claim: csrf");
     for (const std::string_view csrf : {"", "ab", "abd", "abcd", "ABC"}) {
         EXPECT_EQ(claims(with(R"("csrf":"abc")"), {}, csrf), "csrf_mismatch") << csrf;
     }
@@ -341,12 +341,6 @@ TEST_F(PolicyTest, AsksForFreshness) {
         EXPECT_EQ(demand(with(members), {}), "ok") << members;
     }
     EXPECT_EQ(demand(with(R"("type":"refresh","fresh":false)"), fresh), "refresh_token_refused");
-}
-
-TEST_F(PolicyTest, NamesTheTypeOfToken) {
-    EXPECT_EQ(token_type(payload("{}")), "access");
-    EXPECT_EQ(token_type(payload(R"({"type":"refresh"})")), "refresh");
-    EXPECT_EQ(token_type(payload(R"({"type":1})")), "");
 }
 
 }  // namespace
