@@ -5,15 +5,6 @@
 #include "base64url_decoders.hpp"
 
 namespace jwt::base64url {
-namespace {
-
-constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-constexpr std::uint32_t byte_at(const char* in, std::size_t index) noexcept {
-    return static_cast<unsigned char>(in[index]);
-}
-
-}  // namespace
 
 std::string encode(std::string_view bytes) {
     std::string text;

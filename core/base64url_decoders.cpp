@@ -14,8 +14,6 @@
 namespace jwt::base64url {
 namespace {
 
-constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
 // Above any 24 bits that four characters make, so that one comparison finds a foreign byte among them.
 constexpr std::uint32_t foreign = 1U << 24U;
 
@@ -35,10 +33,6 @@ constexpr Table first = table(18);
 constexpr Table second = table(12);
 constexpr Table third = table(6);
 constexpr Table fourth = table(0);
-
-constexpr std::uint32_t byte_at(const char* in, std::size_t index) noexcept {
-    return static_cast<unsigned char>(in[index]);
-}
 
 constexpr char byte_of(std::uint32_t bits, unsigned shift) noexcept {
     return static_cast<char>(static_cast<unsigned char>(bits >> shift));

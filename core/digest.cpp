@@ -1,31 +1,10 @@
 #include "digest.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
 namespace jwt {
-
-Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
-    const openssl::ErrorQueueGuard guard;
-    if (context_ == nullptr || EVP_DigestInit_ex2(context_.get(), EVP_sha256(), nullptr) != 1) {
-        throw std::runtime_error("OpenSSL has no SHA-256");
-    }
-}
-
-Sha256::Hash Sha256::operator()(std::initializer_list<std::string_view> parts) {
-    const openssl::ErrorQueueGuard guard;
-    Hash hash{};
-    unsigned size = 0;
-    bool good = EVP_DigestInit_ex2(context_.get(), nullptr, nullptr) == 1;
-    for (const std::string_view part : parts) {
-        good = good && EVP_DigestUpdate(context_.get(), part.data(), part.size()) == 1;
-    }
-    good = good && EVP_DigestFinal_ex(context_.get(), hash.data(), &size) == 1 && size == hash.size();
-    if (!good) {
-        throw std::runtime_error("SHA-256 failed");
-    }
-    return hash;
-}
 
 Hasher::Hasher(openssl::Digest algorithm, openssl::DigestContext context) noexcept
     : algorithm_(std::move(algorithm)),
@@ -49,6 +28,32 @@ bool Hasher::operator()(std::initializer_list<std::string_view> parts, Hash& has
         good = good && EVP_DigestUpdate(context_.get(), part.data(), part.size()) == 1;
     }
     return good && EVP_DigestFinal_ex(context_.get(), hash.data(), &size) == 1 && size == size_;
+}
+
+namespace {
+
+Hasher sha256_hasher() {
+    const openssl::ErrorQueueGuard guard;
+    auto hasher = Hasher::of("SHA256");
+    if (!hasher) {
+        throw std::runtime_error("OpenSSL has no SHA-256");
+    }
+    return *std::move(hasher);
+}
+
+}  // namespace
+
+Sha256::Sha256() : hasher_(sha256_hasher()) {}
+
+Sha256::Hash Sha256::operator()(std::initializer_list<std::string_view> parts) {
+    const openssl::ErrorQueueGuard guard;
+    Hasher::Hash made;
+    if (!hasher_(parts, made)) {
+        throw std::runtime_error("SHA-256 failed");
+    }
+    Hash hash;
+    std::copy_n(made.begin(), hash.size(), hash.begin());
+    return hash;
 }
 
 }  // namespace jwt

@@ -9,20 +9,7 @@
 
 namespace jwt {
 
-/// SHA-256, again and again with one context. Throws std::runtime_error where OpenSSL has none.
-class Sha256 {
-public:
-    using Hash = std::array<unsigned char, 32>;
-
-    Sha256();
-    /// Of the parts as if they were one text.
-    [[nodiscard]] Hash operator()(std::initializer_list<std::string_view> parts);
-
-private:
-    openssl::DigestContext context_;
-};
-
-/// A hash that signatures use, fetched once and used with one context: for one thread.
+/// A hash of OpenSSL's, fetched once and used with one context: for one thread.
 class Hasher {
 public:
     using Hash = std::array<unsigned char, EVP_MAX_MD_SIZE>;
@@ -43,6 +30,19 @@ private:
     openssl::Digest algorithm_;
     openssl::DigestContext context_;
     std::size_t size_;
+};
+
+/// SHA-256, again and again with one context. Throws std::runtime_error where OpenSSL has none.
+class Sha256 {
+public:
+    using Hash = std::array<unsigned char, 32>;
+
+    Sha256();
+    /// Of the parts as if they were one text.
+    [[nodiscard]] Hash operator()(std::initializer_list<std::string_view> parts);
+
+private:
+    Hasher hasher_;
 };
 
 }  // namespace jwt

@@ -283,9 +283,7 @@ std::optional<double> Value::number() const noexcept {
 }
 
 double Value::number_or(double other) const noexcept {
-    const std::optional<dom::element> element = ValueAccess::element(*this);
-    double number = other;
-    return element && element->get(number) == simdjson::SUCCESS ? number : other;
+    return get<double>(*this).value_or(other);
 }
 
 std::optional<std::int64_t> Value::integer() const noexcept {

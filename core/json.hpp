@@ -65,8 +65,8 @@ public:
 private:
     friend struct ValueAccess;
 
-    const void* document_ =
-        nullptr;  // a simdjson::dom::document, which json.cpp alone may name; null: the null of none
+    // A simdjson::dom::document, which json.cpp alone may name. None: this is the null of no document.
+    const void* document_ = nullptr;
     std::size_t place_ = 0;
 };
 
