@@ -50,12 +50,6 @@ Claims::Claims(json::Value payload) noexcept : payload_(payload) {
     }
 }
 
-Claims Claims::of_copy(json::Value copy) const noexcept {
-    Claims claims(*this);
-    claims.payload_ = copy;
-    return claims;
-}
-
 std::optional<json::Value> Claims::named(std::string_view name) const noexcept {
     const auto claim = claim_named(name);
     return claim ? (*this)[*claim] : payload_.member(name);

@@ -19,8 +19,8 @@ inline constexpr std::size_t claim_count = 10;
 class Claims {
 public:
     explicit Claims(json::Value payload) noexcept;
-    /// Those of a copy of the payload.
-    [[nodiscard]] Claims of_copy(json::Value copy) const noexcept;
+    /// Goes on in a copy of the payload.
+    void move_to(json::Value copy) noexcept { payload_ = copy; }
 
     [[nodiscard]] json::Value payload() const noexcept { return payload_; }
 

@@ -236,6 +236,10 @@ std::optional<std::string_view> Key::kid() const noexcept {
     return *material_->kid;
 }
 
+const std::shared_ptr<const std::string>& Key::shared_kid() const noexcept {
+    return material_->kid;
+}
+
 AlgorithmSet Key::verifies() const noexcept {
     return material_->verifies;
 }

@@ -55,6 +55,8 @@ public:
     Key& operator=(const Key&) = delete;
 
     [[nodiscard]] std::optional<std::string_view> kid() const noexcept;
+    /// The same for who may outlive the key; null where it has none.
+    [[nodiscard]] const std::shared_ptr<const std::string>& shared_kid() const noexcept;
     [[nodiscard]] AlgorithmSet verifies() const noexcept;
     /// Empty for a public key.
     [[nodiscard]] AlgorithmSet signs() const noexcept;

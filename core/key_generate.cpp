@@ -96,7 +96,7 @@ KeyResult generate_key(Algorithm algorithm, std::size_t bits) {
     }
     made.encrypts = made.decrypts = {};
     if (made.type != KeyType::secret) {
-        made.kid = thumbprint(made);
+        made.kid = std::make_shared<const std::string>(thumbprint(made));
     }
     return KeyBuilder::finish(std::move(*material));
 }
@@ -118,7 +118,7 @@ KeyResult generate_encryption_key(KeyManagement management, ContentEncryption en
     made.verifies = made.signs = {};
     made.encrypts = made.decrypts = {management};
     if (made.type != KeyType::secret) {
-        made.kid = thumbprint(made);
+        made.kid = std::make_shared<const std::string>(thumbprint(made));
     }
     return KeyBuilder::finish(std::move(*material));
 }

@@ -439,7 +439,7 @@ MaterialResult material_of_jwk(json::Value jwk) {
         return tl::unexpected(std::move(*fault));
     }
     if (*kid) {
-        (*material)->kid = **kid;
+        (*material)->kid = std::make_shared<const std::string>(**kid);
     }
     return material;
 }

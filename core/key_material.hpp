@@ -93,8 +93,8 @@ struct Key::Material {
     KeyType type = KeyType::secret;
     const Curve* curve = nullptr;  // of ec and okp
     bool is_private = false;
-    std::optional<std::string> kid;
-    std::optional<std::string_view> alg;  // the JWK's member: a registered name
+    std::shared_ptr<const std::string> kid;  // null where it has none
+    std::optional<std::string_view> alg;     // the JWK's member: a registered name
     AlgorithmSet verifies;
     AlgorithmSet signs;
     KeyManagementSet decrypts;

@@ -53,23 +53,25 @@ TokenParts::TokenParts(const Source& source, const TokenParts* spare) {
 }
 
 TokenParts::TokenParts(const TokenParts& other, std::byte* memory) noexcept : block_(reinterpret_cast<Block*>(memory)) {
-    std::memcpy(memory, other.block_, other.size());
+    // All is read from the original: what was written just now is on its way to memory that may be far.
+    const Block& original = *other.block_;
     const std::byte* const from = other.address();
+    std::memcpy(memory, &original, original.size);
     block_->references = 1;
     block_->is_own = false;
-    block_->header = json::moved(block_->header, from, memory);
-    block_->claims = block_->claims.of_copy(json::moved(block_->claims.payload(), from, memory));
-    for (std::string_view* const part : {&block_->text, &block_->presented, &block_->signature}) {
-        const std::byte* const bytes = memory + (reinterpret_cast<const std::byte*>(part->data()) - from);
-        *part = {reinterpret_cast<const char*>(bytes), part->size()};
-    }
+    block_->header = json::moved(original.header, from, memory);
+    block_->claims.move_to(json::moved(original.claims.payload(), from, memory));
+    const auto moved = [from, memory](std::string_view part) {
+        const std::byte* const bytes = memory + (reinterpret_cast<const std::byte*>(part.data()) - from);
+        return std::string_view(reinterpret_cast<const char*>(bytes), part.size());
+    };
+    block_->text = moved(original.text);
+    block_->presented = moved(original.presented);
+    block_->signature = moved(original.signature);
 }
 
 AuthenticToken AuthenticToken::copied_to(std::byte* memory, revocation::FingerprintMemo* memo) const noexcept {
-    AuthenticToken copy(UnverifiedToken(TokenParts(parts_, memory)), algorithm_, nullptr);
-    if (kid_.data() != nullptr) {
-        copy.kid_ = Space(memory + parts_.size()).copy(kid_);
-    }
+    AuthenticToken copy(UnverifiedToken(TokenParts(parts_, memory)), algorithm_, kid_);
     copy.memo_ = memo;
     return copy;
 }

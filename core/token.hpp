@@ -146,14 +146,12 @@ public:
     /// Of the key that verified it, also where the header names none; nothing where neither has one.
     [[nodiscard]] std::optional<std::string_view> kid() const noexcept {
         const auto named = header().member("kid");
-        return named ? named->string() : kid_.data() != nullptr ? std::optional(kid_) : std::nullopt;
+        return named ? named->string() : kid_ != nullptr ? std::optional<std::string_view>(*kid_) : std::nullopt;
     }
     [[nodiscard]] const TokenParts& parts() const noexcept { return parts_; }
 
-    /// Bytes of a copy in memory of somebody else's.
-    [[nodiscard]] std::size_t copied_size() const noexcept { return parts_.size() + kid_.size(); }
-    /// That copy; `memory` as of TokenParts. What is remembered of it goes to `memo`, which stays as long as the
-    /// memory.
+    /// A copy in memory of somebody else's, as of TokenParts. What is remembered of it goes to `memo`, which stays as
+    /// long as the memory.
     [[nodiscard]] AuthenticToken copied_to(std::byte* memory, revocation::FingerprintMemo* memo) const noexcept;
     /// Null where nothing is remembered.
     [[nodiscard]] revocation::FingerprintMemo* fingerprint_memo() const noexcept { return memo_; }
@@ -163,17 +161,12 @@ public:
 private:
     friend class Verifier;
     AuthenticToken(UnverifiedToken&& token, std::optional<Algorithm> algorithm,
-                   std::shared_ptr<const std::string>&& kid) noexcept
-        : parts_(std::move(token.parts_)), algorithm_(algorithm), kid_owner_(std::move(kid)) {
-        if (kid_owner_ != nullptr) {
-            kid_ = *kid_owner_;
-        }
-    }
+                   std::shared_ptr<const std::string> kid) noexcept
+        : parts_(std::move(token.parts_)), algorithm_(algorithm), kid_(std::move(kid)) {}
 
     TokenParts parts_;
     std::optional<Algorithm> algorithm_;
-    std::string_view kid_;  // of the key, where the header names none; no text where neither does
-    std::shared_ptr<const std::string> kid_owner_;  // null where it is beside the parts
+    std::shared_ptr<const std::string> kid_;  // of the key, where the header names none; null where neither does
     revocation::FingerprintMemo* memo_ = nullptr;
 };
 

@@ -109,7 +109,7 @@ private:
     [[nodiscard]] Slot& slot_at(std::size_t place) const noexcept;
     [[nodiscard]] std::byte* make_room(std::size_t size) noexcept;
     void prefetch_room() const noexcept;
-    void prefetch_bucket() const noexcept;
+    void prefetch_buckets() const noexcept;
     void leave(std::size_t size) noexcept;
     void remove(Entry& entry) noexcept;
 

@@ -124,12 +124,8 @@ tl::expected<AuthenticToken, Refusal> Verifier::authenticate(UnverifiedToken&& t
     if (!signed_by) {
         return tl::unexpected(std::move(signed_by).error());
     }
-    // The key ends with its set, the token may live longer.
-    std::shared_ptr<const std::string> kid;
-    if (const auto own = signed_by->key->kid(); own && !token.header().member("kid")) {
-        kid = std::make_shared<const std::string>(*own);
-    }
-    return AuthenticToken(std::move(token), signed_by->algorithm, std::move(kid));
+    const bool is_named = token.header().member("kid").has_value();
+    return AuthenticToken(std::move(token), signed_by->algorithm, is_named ? nullptr : signed_by->key->shared_kid());
 }
 
 tl::expected<VerifiedToken, RefusedToken> Verifier::verify(AuthenticToken token, const Policy& policy,

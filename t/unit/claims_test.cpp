@@ -77,7 +77,8 @@ TEST_F(ClaimsTest, HasNoneOfAnEmptyObjectOrOfNothing) {
 TEST_F(ClaimsTest, GoesWithACopyOfItsPayload) {
     const Claims found = claims(R"({"exp":12,"sub":"alice","n":1})");
     std::vector<std::uint64_t> memory(document_.packed_size() / sizeof(std::uint64_t));
-    const Claims copied = found.of_copy(document_.pack_into(reinterpret_cast<std::byte*>(memory.data())));
+    Claims copied(found);
+    copied.move_to(document_.pack_into(reinterpret_cast<std::byte*>(memory.data())));
     ASSERT_TRUE(parser_.parse_object(R"({"z":"another text","exp":"other"})", document_));
     EXPECT_EQ(text(copied[Claim::exp]), "12");
     EXPECT_EQ(text(copied[Claim::sub]), "\"alice\"");

@@ -174,7 +174,7 @@ TEST(Verifier, SharesAnAuthenticTokenAmongItsCopies) {
     EXPECT_EQ(second.text(), text);
     EXPECT_EQ(second.presented(), "wrapped");
     EXPECT_EQ(second.signing_input(), text.substr(0, text.rfind('.')));
-    EXPECT_LT(second.copied_size(), 1000U);
+    EXPECT_LT(second.parts().size(), 1000U);
 
     // It may go the way again, and is no more than its text then.
     UnverifiedToken again = second.unverified();
