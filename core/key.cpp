@@ -179,7 +179,8 @@ bool prepare(Key::Material& material, Algorithm algorithm) {
     Prepared& place = material.prepared[static_cast<std::size_t>(algorithm)];
     switch (material.type) {
         case KeyType::secret:
-            return store(place, prepared_hmac(material, hash_of(algorithm)));
+            return (algorithm == Algorithm::hs256 && store(place, HmacSha256::of(material.secret.view()))) ||
+                   store(place, prepared_hmac(material, hash_of(algorithm)));
         case KeyType::rsa:
             return store(place, prepared_rsa(material, algorithm));
         case KeyType::ec:

@@ -12,6 +12,7 @@
 #include "content_encryption.hpp"
 #include "digest.hpp"
 #include "ed25519.hpp"
+#include "hmac_sha256.hpp"
 #include "key.hpp"
 #include "openssl.hpp"
 #include "rsa_verification.hpp"
@@ -87,7 +88,8 @@ struct PreparedEd448 {
     openssl::DigestContext verify;
     EdDsaSigner signer;
 };
-using Prepared = std::variant<std::monostate, PreparedHmac, PreparedEcdsa, PreparedRsa, PreparedEd25519, PreparedEd448>;
+using Prepared =
+    std::variant<std::monostate, HmacSha256, PreparedHmac, PreparedEcdsa, PreparedRsa, PreparedEd25519, PreparedEd448>;
 
 struct Key::Material {
     KeyType type = KeyType::secret;

@@ -65,6 +65,12 @@ struct Matches {
 
     bool operator()(const std::monostate&) const noexcept { return false; }
 
+    bool operator()(const HmacSha256& hmac) const noexcept {
+        HmacSha256::Tag tag;
+        return signature.size() == tag.size() && hmac(input, tag) &&
+               CRYPTO_memcmp(tag.data(), signature.data(), tag.size()) == 0;
+    }
+
     bool operator()(const PreparedHmac& hmac) const {
         Tag tag;
         return signature.size() == hmac.size && compute_mac(hmac, input, tag) &&
@@ -136,6 +142,14 @@ struct Sign {
     }
 
     std::string operator()(const std::monostate&) const { throw_unsigned(); }
+
+    std::string operator()(const HmacSha256& hmac) const {
+        HmacSha256::Tag tag;
+        if (!hmac(input, tag)) {
+            throw_unsigned();
+        }
+        return {reinterpret_cast<const char*>(tag.data()), tag.size()};
+    }
 
     std::string operator()(const PreparedHmac& hmac) const {
         Tag tag;
