@@ -26,7 +26,7 @@ private:
 }  // namespace
 
 TokenParts::TokenParts(const Source& source, const TokenParts* spare) {
-    const bool wrapped = source.presented != source.text;
+    const bool wrapped = source.presented.data() != source.text.data();
     const std::size_t header_size = source.header.packed_size();
     const std::size_t payload_size = source.payload.packed_size();
     const std::size_t size = sizeof(Block) + header_size + payload_size + source.text.size() + source.signature.size() +

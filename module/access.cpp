@@ -30,12 +30,9 @@ bool is_exempt(const ngx_http_request_t* r, const LocationConfig& config) {
 }
 
 /// `if=`: empty and "0" mean no, as in nginx's own directives.
-tl::expected<bool, ngx_int_t> condition_holds(ngx_http_request_t* r, const Requirement& requirement) {
-    if (requirement.condition == nullptr) {
-        return true;
-    }
+tl::expected<bool, ngx_int_t> condition_holds(ngx_http_request_t* r, ngx_http_complex_value_t& condition) {
     ngx_str_t value;
-    if (ngx_http_complex_value(r, requirement.condition, &value) != NGX_OK) {
+    if (ngx_http_complex_value(r, &condition, &value) != NGX_OK) {
         return tl::make_unexpected(ngx_int_t{NGX_HTTP_INTERNAL_SERVER_ERROR});
     }
     return value.len != 0 && view(value) != "0";
@@ -231,12 +228,14 @@ ngx_int_t run(ngx_http_request_t* r) {
     if (is_exempt(r, config)) {
         return NGX_DECLINED;
     }
-    const auto applies = condition_holds(r, requirement);
-    if (!applies) {
-        return applies.error();
-    }
-    if (!*applies) {
-        return NGX_DECLINED;
+    if (requirement.condition != nullptr) {
+        const auto applies = condition_holds(r, *requirement.condition);
+        if (!applies) {
+            return applies.error();
+        }
+        if (!*applies) {
+            return NGX_DECLINED;
+        }
     }
     const TokenLocations& locations =
         requirement.locations.count != 0 ? requirement.locations : *config.token_locations;
