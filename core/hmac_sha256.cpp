@@ -41,7 +41,9 @@ static_assert(HmacSha256::size == SHA256_DIGEST_LENGTH);
 }  // namespace
 
 std::optional<HmacSha256> HmacSha256::of(std::string_view secret) {
-    if (EVP_default_properties_is_fips_enabled(nullptr) == 1) {
+    // Asked for first, also because that takes in OpenSSL's configuration.
+    const openssl::Digest offered(EVP_MD_fetch(nullptr, "SHA256", nullptr));
+    if (offered == nullptr || EVP_default_properties_is_fips_enabled(nullptr) == 1) {
         return std::nullopt;
     }
     std::array<unsigned char, block_size> block{};

@@ -21,7 +21,7 @@ public:
     using Tag = std::array<unsigned char, size>;
 
     /// Nothing where OpenSSL is to ask its providers: where its default properties want FIPS, or it was built without
-    /// what 3.0 deprecates.
+    /// what 3.0 deprecates. Nothing either where no provider has SHA-256.
     [[nodiscard]] static std::optional<HmacSha256> of(std::string_view secret);
 
     HmacSha256(const HmacSha256&) = default;

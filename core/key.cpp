@@ -61,7 +61,7 @@ namespace {
 
 std::optional<PreparedHmac> prepared_hmac(const Key::Material& material, Hash hash) {
     const openssl::Mac hmac(EVP_MAC_fetch(nullptr, "HMAC", nullptr));
-    MacContext context(EVP_MAC_CTX_new(hmac.get()));
+    MacContext context(hmac == nullptr ? nullptr : EVP_MAC_CTX_new(hmac.get()));
     const OSSL_PARAM params[] = {
         OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, const_cast<char*>(hash.name), 0),
         OSSL_PARAM_construct_end(),

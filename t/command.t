@@ -453,6 +453,33 @@ subtest 'verify --batch' => sub {
     refuses('no such file', 2, qr/cannot be opened/, 'verify', '--batch', "$dir/nowhere");
 };
 
+# `fips=yes` with no provider that has it, and the provider of nothing: OpenSSL offers no algorithm at all.
+subtest 'an OpenSSL that may not' => sub {
+    my $fips = file(<<'EOF_CONF');
+openssl_conf = main
+[main]
+providers = providers
+alg_section = algorithms
+[providers]
+default = provider
+[provider]
+activate = 1
+[algorithms]
+default_properties = fips=yes
+EOF_CONF
+    my $none = file("openssl_conf = main\n[main]\nproviders = providers\n[providers]\nnull = provider\n[provider]\nactivate = 1\n");
+    for my $algorithm (qw(HS256 HS384 RS256 ES256 Ed25519)) {
+        my $key = file(accepts("a key for $algorithm", 'keygen', $algorithm));
+        my @sign = ('sign', '--key', $key, '--identity', 'alice');
+        accepts("$algorithm with OpenSSL as it is", @sign);
+        for my $without ($fips, $none) {
+            my $run = jwt(@sign, { env => { OPENSSL_CONF => $without } });
+            is("$run->{signal} $run->{out}", '0 ', "$algorithm: no token, and no crash");
+            like($run->{err}, qr/key file/, "$algorithm: said");
+        }
+    }
+};
+
 sub accepts_batch {
     my ($stdin) = @_;
     my $run = jwt('verify', '--batch', { stdin => $stdin });
