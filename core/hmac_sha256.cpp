@@ -3,6 +3,7 @@
 #include "hmac_sha256.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace jwt {
 
@@ -17,7 +18,7 @@ std::optional<HmacSha256> HmacSha256::of(std::string_view /*secret*/) {
     return std::nullopt;
 }
 
-bool HmacSha256::operator()(std::string_view /*input*/, Tag& /*tag*/) const noexcept {
+bool HmacSha256::operator()(std::string_view /*input*/, std::span<unsigned char, size> /*tag*/) const noexcept {
     return false;
 }
 
@@ -61,7 +62,7 @@ std::optional<HmacSha256> HmacSha256::of(std::string_view secret) {
     return good ? std::optional(hmac) : std::nullopt;
 }
 
-bool HmacSha256::operator()(std::string_view input, Tag& tag) const noexcept {
+bool HmacSha256::operator()(std::string_view input, std::span<unsigned char, size> tag) const noexcept {
     State state = inner_;
     const bool good = SHA256_Update(&state, input.data(), input.size()) == 1 && SHA256_Final(tag.data(), &state) == 1;
     state = outer_;

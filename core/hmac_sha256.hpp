@@ -2,9 +2,9 @@
 
 #include <openssl/sha.h>
 
-#include <array>
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "openssl.hpp"
@@ -18,7 +18,6 @@ namespace jwt {
 class HmacSha256 {
 public:
     static constexpr std::size_t size = 32;
-    using Tag = std::array<unsigned char, size>;
 
     /// Nothing where OpenSSL is to ask its providers: where its default properties want FIPS, or it was built without
     /// what 3.0 deprecates. Nothing either where no provider has SHA-256.
@@ -29,7 +28,7 @@ public:
     ~HmacSha256();
 
     /// False where OpenSSL fails.
-    [[nodiscard]] bool operator()(std::string_view input, Tag& tag) const noexcept;
+    [[nodiscard]] bool operator()(std::string_view input, std::span<unsigned char, size> tag) const noexcept;
 
 private:
 #ifdef OPENSSL_NO_DEPRECATED_3_0

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <stdexcept>
 
 #include "ecdsa.hpp"
@@ -58,10 +59,8 @@ bool compute_mac(const PreparedHmac& hmac, std::string_view input, Tag& tag) {
            EVP_MAC_final(hmac.context.get(), tag.data(), &size, tag.size()) == 1 && size == hmac.size;
 }
 
-bool tag_matches(const HmacSha256& hmac, std::string_view input, std::string_view signature) noexcept {
-    HmacSha256::Tag tag;
-    return signature.size() == tag.size() && hmac(input, tag) &&
-           CRYPTO_memcmp(tag.data(), signature.data(), tag.size()) == 0;
+bool compute_mac(const HmacSha256& hmac, std::string_view input, Tag& tag) noexcept {
+    return hmac(input, std::span(tag).first<HmacSha256::size>());
 }
 
 struct Matches {
@@ -69,15 +68,18 @@ struct Matches {
     std::string_view input;
     std::string_view signature;
 
-    bool operator()(const std::monostate&) const noexcept { return false; }
-
-    bool operator()(const HmacSha256& hmac) const noexcept { return tag_matches(hmac, input, signature); }
-
-    bool operator()(const PreparedHmac& hmac) const {
+    template <class Hmac>
+    bool by_hmac(const Hmac& hmac) const {
         Tag tag;
         return signature.size() == hmac.size && compute_mac(hmac, input, tag) &&
                CRYPTO_memcmp(tag.data(), signature.data(), hmac.size) == 0;
     }
+
+    bool operator()(const std::monostate&) const noexcept { return false; }
+
+    bool operator()(const HmacSha256& hmac) const { return by_hmac(hmac); }
+
+    bool operator()(const PreparedHmac& hmac) const { return by_hmac(hmac); }
 
     bool operator()(const PreparedEcdsa& ecdsa) const {
         Tag hash;
@@ -143,23 +145,20 @@ struct Sign {
         return signature;
     }
 
-    std::string operator()(const std::monostate&) const { throw_unsigned(); }
-
-    std::string operator()(const HmacSha256& hmac) const {
-        HmacSha256::Tag tag;
-        if (!hmac(input, tag)) {
-            throw_unsigned();
-        }
-        return {reinterpret_cast<const char*>(tag.data()), tag.size()};
-    }
-
-    std::string operator()(const PreparedHmac& hmac) const {
+    template <class Hmac>
+    std::string by_hmac(const Hmac& hmac) const {
         Tag tag;
         if (!compute_mac(hmac, input, tag)) {
             throw_unsigned();
         }
         return {reinterpret_cast<const char*>(tag.data()), hmac.size};
     }
+
+    std::string operator()(const std::monostate&) const { throw_unsigned(); }
+
+    std::string operator()(const HmacSha256& hmac) const { return by_hmac(hmac); }
+
+    std::string operator()(const PreparedHmac& hmac) const { return by_hmac(hmac); }
 
     std::string operator()(const PreparedEcdsa& ecdsa) const {
         Tag hash;
@@ -198,17 +197,10 @@ struct Sign {
 }  // namespace
 
 bool signature_matches(const Key& key, Algorithm algorithm, std::string_view input, std::string_view signature) {
-    const Key::Material& material = key.material();
-    const Prepared& prepared = material.prepared[static_cast<std::size_t>(algorithm)];
-    if (!material.verifies.has(algorithm)) {
-        return false;
-    }
-    // Nothing that this asks of OpenSSL leaves an error, and a look at the queue costs as much as a block of the hash.
-    if (const auto* hmac = std::get_if<HmacSha256>(&prepared)) {
-        return tag_matches(*hmac, input, signature);
-    }
     const openssl::ErrorQueueGuard guard;
-    return std::visit(Matches{material, input, signature}, prepared);
+    const Key::Material& material = key.material();
+    return material.verifies.has(algorithm) &&
+           std::visit(Matches{material, input, signature}, material.prepared[static_cast<std::size_t>(algorithm)]);
 }
 
 std::string sign(const Key& key, Algorithm algorithm, std::string_view input) {

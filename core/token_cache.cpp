@@ -295,7 +295,7 @@ AuthenticToken TokenCache::insert(AuthenticToken&& token, const KeySet& keys, co
     auto* const memo = head_size_ == sizeof(Entry) ? nullptr : new (memory + sizeof(Entry)) revocation::FingerprintMemo;
     AuthenticToken kept = token.copied_to(memory + head_size_, memo);
     auto* const entry = new (memory) Entry(size, hash, kept, keys.identity());
-    if (decrypting != nullptr && presented.data() != token.text().data()) {
+    if (decrypting != nullptr && !entry->is_bare()) {
         entry->decrypting = decrypting->identity();
     }
     bucket(hash).add(cell_of(*entry));

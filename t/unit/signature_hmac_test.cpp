@@ -2,6 +2,7 @@
 #include <openssl/hmac.h>
 #include <openssl/provider.h>
 
+#include <array>
 #include <string>
 
 #include "hmac_sha256.hpp"
@@ -23,7 +24,7 @@ std::string by_openssl(const std::string& secret, const std::string& input) {
 }
 
 std::string ours(const HmacSha256& hmac, std::string_view input) {
-    HmacSha256::Tag tag;
+    std::array<unsigned char, HmacSha256::size> tag;
     EXPECT_TRUE(hmac(input, tag));
     return {tag.begin(), tag.end()};
 }

@@ -286,11 +286,8 @@ TEST(Signature, LeavesNoErrorBehind) {
         const auto key = key_of_jwk(example.jwk).value();
         std::string signature = example.signature();
         signature[5] = static_cast<char>(signature[5] ^ 1);
-        // HMAC-SHA-256 asks for nothing that could leave one, and does not look.
-        if (example.algorithm != Algorithm::hs256) {
-            ERR_raise(ERR_LIB_USER, ERR_R_INTERNAL_ERROR);
-            EXPECT_NE(ERR_peek_error(), 0U);
-        }
+        ERR_raise(ERR_LIB_USER, ERR_R_INTERNAL_ERROR);
+        EXPECT_NE(ERR_peek_error(), 0U);
         EXPECT_FALSE(signature_matches(*key, example.algorithm, example.input(), signature));
         EXPECT_EQ(ERR_peek_error(), 0U);
         EXPECT_TRUE(signature_matches(*key, example.algorithm, example.input(), example.signature()));
