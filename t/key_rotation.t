@@ -89,8 +89,7 @@ cmp_ok hits('/rotating'), '<', ($rotations + 1) * 8, 'and no more fetches than i
 $provider->publish('/removed', keys => [jwk(0), jwk(1)]);
 is status('/removed/', signed(0)), 200, 'row 18: a key of the set';
 $provider->publish('/removed', keys => [jwk(1)]);
-sleep 1.5;
-is join(' ', map { status('/removed/', signed(0)) } 1 .. 8), join(' ', (422) x 8), 'row 18: no more, in no worker';
+ok $t->wait_for(5, sub { $t->statuses('/removed/', signed(0)) eq '422 422' }), 'row 18: no more, in no worker';
 is status('/removed/', signed(1)), 200, 'row 18: the one that stayed';
 
 # ---- what the provider says of its life
@@ -199,6 +198,6 @@ is join(' ', map { $_->response('GET')->{status} } @amid), join(' ', (200) x 8),
 is status('/reloaded/', signed(0)), 200, 'new workers ask themselves';
 $provider->stop;
 ok $t->reload, 'reload, with nobody to ask';
-is join(' ', map { status('/reloaded/', signed(0)) } 1 .. 8), join(' ', (200) x 8), 'what was known is still known';
+is $t->statuses('/reloaded/', signed(0)), '200 200', 'what was known is still known';
 
 done_testing;

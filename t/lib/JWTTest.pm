@@ -109,6 +109,15 @@ sub _write_config {
 $snippet{config}
     }
 EOF_SERVER
+    # Which worker a connection is of, for worker_connections.
+    $server .= <<'EOF_SERVER' if $snippet{workers} > 1 && $server ne '';
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        server_name worker;
+        access_log off;
+        return 200 $pid;
+    }
+EOF_SERVER
     $self->write('nginx.conf', $self->expand(<<"EOF_CONF"));
 $load
 $user
@@ -459,6 +468,29 @@ sub post { my ($self, $path, $headers, $body, %options) = @_; return $self->requ
 
 # With the token as most clients send it.
 sub get_with { my ($self, $path, $token) = @_; return $self->get($path, [Authorization => "Bearer $token"]) }
+
+# A connection to each worker, of a server with several: the system gives one to whichever worker is first.
+sub worker_connections {
+    my ($self) = @_;
+    my @workers = $self->workers;
+    my %of;
+    for (1 .. 2000) {
+        my $connection = $self->connection;
+        $connection->request('GET', '/', [Host => 'worker']);
+        my $pid = $connection->response->{body};
+        $of{$pid} ? $connection->close : ($of{$pid} = $connection);
+        return @of{@workers} if @workers == grep { $of{$_} } @workers;
+    }
+    die 'no connection to one of the workers';
+}
+
+# What each worker answers to a token: their statuses, "200 200".
+sub statuses {
+    my ($self, $path, $token) = @_;
+    my @connections = $self->worker_connections;
+    $_->request('GET', $path, [Authorization => "Bearer $token", Connection => 'close']) for @connections;
+    return join ' ', map { my $response = $_->response; $_->close; $response->{status} } @connections;
+}
 
 # What a token opens, of a location whose whole content is the word "inside": "inside", or the status of the refusal,
 # or "leaked" where a refusal holds the word.
