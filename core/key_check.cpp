@@ -73,7 +73,7 @@ std::optional<KeyError> rsa_fault(EVP_PKEY* pkey, bool is_private) {
             "has the fingerprint of CVE-2017-15361 (ROCA), its private key can be computed: make a new one"};
     }
     if (is_private && !rsa_halves_match(pkey)) {
-        return KeyError{"has a private half that does not match its public half"};
+        return not_taken("RSA", "has a private half that does not match its public half");
     }
     return std::nullopt;
 }
@@ -87,7 +87,7 @@ std::optional<KeyError> ec_fault(EVP_PKEY* pkey, bool is_private) {
     }
     const openssl::PkeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, pkey, nullptr));
     if (context == nullptr || EVP_PKEY_public_check(context.get()) != 1) {
-        return KeyError{"has a point that is not on its curve"};
+        return not_taken("EC", "has a point that is not on its curve");
     }
     if (is_private && EVP_PKEY_pairwise_check(context.get()) != 1) {
         return KeyError{"has a private half that does not match its public half"};
@@ -151,6 +151,16 @@ std::string unsupported(const EVP_PKEY* pkey) {
 }
 
 }  // namespace
+
+KeyError not_taken(const char* type, std::string fault_of_key) {
+    const openssl::PkeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr));
+    if (context == nullptr) {
+        return {
+            "cannot be used: OpenSSL offers no keys of its type here; see providers and default_properties in "
+            "openssl.cnf"};
+    }
+    return {std::move(fault_of_key)};
+}
 
 MaterialResult examine(openssl::Pkey pkey, bool is_private) {
     auto material = std::make_unique<Key::Material>();

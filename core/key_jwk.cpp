@@ -120,7 +120,7 @@ MaterialResult rsa_material(json::Value jwk) {
     }
     Pkey pkey = builder.pkey("RSA", is_private);
     if (pkey == nullptr) {
-        return refuse("is no RSA key: its members do not make one");
+        return tl::unexpected(not_taken("RSA", "is no RSA key: its members do not make one"));
     }
     return examine(std::move(pkey), is_private);
 }
@@ -147,7 +147,7 @@ MaterialResult ec_material(json::Value jwk, const Curve& curve) {
     }
     Pkey pkey = builder.pkey("EC", is_private);
     if (pkey == nullptr) {
-        return refuse("has a point that is not on its curve");
+        return tl::unexpected(not_taken("EC", "has a point that is not on its curve"));
     }
     return examine(std::move(pkey), is_private);
 }

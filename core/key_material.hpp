@@ -119,6 +119,10 @@ using KeyResult = tl::expected<std::shared_ptr<const Key>, KeyError>;
 /// Text of a key's author for a message: quoted, shortened, printable ASCII only.
 [[nodiscard]] std::string quoted(std::string_view text);
 
+/// What is wrong with a key that OpenSSL did not take: with the key, or with OpenSSL where it offers no keys of that
+/// type at all, as with fips=yes and no FIPS provider.
+[[nodiscard]] KeyError not_taken(const char* type, std::string fault_of_key);
+
 /// What every RSA, EC and OKP key must pass, wherever it comes from. The result serves all algorithms that fit.
 [[nodiscard]] MaterialResult examine(openssl::Pkey pkey, bool is_private);
 

@@ -129,7 +129,9 @@ MaterialResult material_of_pem(const PemBlock& block) {
         if (block.label == label.text) {
             Pkey pkey = label.decode(block.der.view());
             if (pkey == nullptr) {
-                return refuse("is damaged: its " + std::string(label.text) + " block cannot be decoded");
+                // Its type is in what cannot be decoded. Providers with any of these types have EC.
+                return tl::unexpected(
+                    not_taken("EC", "is damaged: its " + std::string(label.text) + " block cannot be decoded"));
             }
             return examine(std::move(pkey), label.is_private);
         }

@@ -475,7 +475,23 @@ EOF_CONF
         for my $without ($fips, $none) {
             my $run = jwt(@sign, { env => { OPENSSL_CONF => $without } });
             is("$run->{signal} $run->{out}", '0 ', "$algorithm: no token, and no crash");
-            like($run->{err}, qr/key file/, "$algorithm: said");
+            like($run->{err}, qr/key file "\S+" cannot be used: /, "$algorithm: said why");
+        }
+    }
+    # What OpenSSL itself decodes.
+    my %type = (RSA => 'RSA', EC => 'EC -pkeyopt ec_paramgen_curve:P-256', Ed25519 => 'ED25519');
+    for my $type (sort keys %type) {
+        my $private = file(scalar qx(openssl genpkey -algorithm $type{$type} 2>/dev/null));
+        my %pem = (private => $private, public => file(scalar qx(openssl pkey -in $private -pubout)));
+        for my $half (sort keys %pem) {
+            my $key = $pem{$half};
+            accepts("a PEM file: $type, $half", 'jwks', $key);
+            for my $without ($fips, $none) {
+                my $run = jwt('jwks', $key, { env => { OPENSSL_CONF => $without } });
+                isnt($run->{status}, 0, "$type, $half: no key");
+                like($run->{err}, qr/cannot be used: (?:this )?OpenSSL|no random bytes/, "$type, $half: said why");
+                unlike($run->{err}, qr/damaged|match|curve/, "$type, $half: nor is it the file's fault");
+            }
         }
     }
 };
