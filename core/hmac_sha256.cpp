@@ -55,6 +55,7 @@ std::optional<HmacSha256> HmacSha256::of(std::string_view secret) {
         SHA256_CTX whole;
         good = SHA256_Init(&whole) == 1 && SHA256_Update(&whole, secret.data(), secret.size()) == 1 &&
                SHA256_Final(block.data(), &whole) == 1;
+        OPENSSL_cleanse(&whole, sizeof whole);  // its end is the key
     }
     HmacSha256 hmac;
     good = good && begin(hmac.inner_, block, 0x36) && begin(hmac.outer_, block, 0x5c);
