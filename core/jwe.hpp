@@ -54,6 +54,7 @@ public:
     [[nodiscard]] json::Value header() const noexcept { return token_.header(); }
     [[nodiscard]] std::string_view text() const noexcept { return token_.text(); }
     [[nodiscard]] std::string_view plaintext() const noexcept { return plaintext_; }
+    [[nodiscard]] const KeySet::Identity& decrypted_by() const noexcept { return decrypted_by_; }
     /// Whether only holders of a shared secret can have made it.
     [[nodiscard]] bool by_shared_secret() const noexcept { return symmetric_managements.has(token_.management()); }
     /// Whether it says to hold a token itself: `cty` is JWT (RFC 7519 §5.2), or a media type of JWTs, as at+jwt.
@@ -61,11 +62,12 @@ public:
 
 private:
     friend struct Reader;
-    DecryptedToken(EncryptedToken&& token, std::string plaintext) noexcept
-        : token_(std::move(token)), plaintext_(std::move(plaintext)) {}
+    DecryptedToken(EncryptedToken&& token, std::string plaintext, const KeySet& keys) noexcept
+        : token_(std::move(token)), plaintext_(std::move(plaintext)), decrypted_by_(keys.identity()) {}
 
     EncryptedToken token_;
     std::string plaintext_;
+    KeySet::Identity decrypted_by_;
 };
 
 /// What becomes of compressed contents. A few bytes of them can be made to fill the memory (CVE-2024-28180), and what

@@ -14,6 +14,7 @@
 #include "claims.hpp"
 #include "error.hpp"
 #include "json.hpp"
+#include "key.hpp"
 
 namespace jwt {
 
@@ -39,6 +40,7 @@ public:
         std::string_view signature;
         const json::Document& header;
         const json::Document& payload;
+        KeySet::Identity decrypted_by{};  // of what was presented; zeros where nothing was decrypted
     };
     /// Takes the block of `spare`, which may be too small or null, where nobody else has it.
     explicit TokenParts(const Source& source, const TokenParts* spare = nullptr);
@@ -61,6 +63,8 @@ public:
     [[nodiscard]] const Claims& claims() const noexcept { return block_->claims; }
     [[nodiscard]] std::string_view text() const noexcept { return block_->text; }
     [[nodiscard]] std::string_view presented() const noexcept { return block_->presented; }
+    /// The keys that took the token out of what was presented; zeros where they are the same.
+    [[nodiscard]] const KeySet::Identity& decrypted_by() const noexcept { return block_->decrypted_by; }
     [[nodiscard]] std::string_view signature() const noexcept { return block_->signature; }
     [[nodiscard]] std::string_view signing_input() const noexcept {
         return block_->text.substr(0, block_->signing_input_size);
@@ -93,6 +97,7 @@ private:
         std::string_view signature;
         json::Value header;
         Claims claims;
+        KeySet::Identity decrypted_by;
         bool is_own;  // memory of its own, not somebody else's
     };
     static_assert(std::is_trivially_copyable_v<Block> && std::is_trivially_destructible_v<Block>);

@@ -105,7 +105,6 @@ struct TokenCache::Entry : Slot {
     std::uint64_t hash;
     AuthenticToken token;  // whose parts are behind this
     KeySet::Identity keys;
-    KeySet::Identity decrypting{};  // zeros for a bare token
 
     Entry(std::size_t whole_size, std::uint64_t hash_of_token, const AuthenticToken& kept,
           const KeySet::Identity& verifying) noexcept
@@ -113,6 +112,9 @@ struct TokenCache::Entry : Slot {
 
     [[nodiscard]] bool is_held() const noexcept { return !token.parts().is_only(); }
     [[nodiscard]] bool is_of(const KeySet& set) const noexcept { return keys == set.identity(); }
+    [[nodiscard]] bool is_of(const TokenParts& parts) const noexcept {
+        return token.text() == parts.text() && token.parts().decrypted_by() == parts.decrypted_by();
+    }
     [[nodiscard]] bool is_bare() const noexcept { return token.text().data() == token.presented().data(); }
 };
 
@@ -254,7 +256,7 @@ std::optional<UnverifiedToken> TokenCache::parsed_nested(std::string_view presen
         return std::nullopt;
     }
     const Entry* known = look_up((*hash_)(presented), presented, [&](const Entry& entry) {
-        return !entry.is_bare() && entry.decrypting == decrypting.identity();
+        return !entry.is_bare() && entry.token.parts().decrypted_by() == decrypting.identity();
     });
     return known == nullptr ? std::nullopt : std::optional(known->token.unverified());
 }
@@ -265,7 +267,7 @@ std::optional<AuthenticToken> TokenCache::find(const UnverifiedToken& token, con
     Entry* entry = entry_of(token.parts());
     if ((entry == nullptr || !entry->is_of(keys)) && presented.size() <= TextHash::max_size) {
         entry = look_up(hash_of(token.parts()), presented,
-                        [&](const Entry& known) { return known.is_of(keys) && known.token.text() == token.text(); });
+                        [&](const Entry& known) { return known.is_of(keys) && known.is_of(token.parts()); });
     }
     // RFC 8725 §3.1: which algorithms are allowed is the location's word, also for what another one let through.
     if (entry == nullptr || !allowed.has(*entry->token.algorithm())) {
@@ -277,14 +279,14 @@ std::optional<AuthenticToken> TokenCache::find(const UnverifiedToken& token, con
     return entry->token;
 }
 
-AuthenticToken TokenCache::insert(AuthenticToken&& token, const KeySet& keys, const KeySet* decrypting) {
+AuthenticToken TokenCache::insert(AuthenticToken&& token, const KeySet& keys) {
     const std::string_view presented = token.presented();
     const std::size_t size = whole_lines(head_size_ + token.parts().size());
     if (!token.algorithm() || presented.size() > TextHash::max_size || size > ring_size_ / largest_part) {
         return std::move(token);
     }
     const std::uint64_t hash = hash_of(token.parts());
-    const auto same = [&](const Entry& known) { return known.is_of(keys) && known.token.text() == token.text(); };
+    const auto same = [&](const Entry& known) { return known.is_of(keys) && known.is_of(token.parts()); };
     if (const Entry* known = look_up(hash, presented, same)) {
         return known->token;
     }
@@ -295,9 +297,6 @@ AuthenticToken TokenCache::insert(AuthenticToken&& token, const KeySet& keys, co
     auto* const memo = head_size_ == sizeof(Entry) ? nullptr : new (memory + sizeof(Entry)) revocation::FingerprintMemo;
     AuthenticToken kept = token.copied_to(memory + head_size_, memo);
     auto* const entry = new (memory) Entry(size, hash, kept, keys.identity());
-    if (decrypting != nullptr && !entry->is_bare()) {
-        entry->decrypting = decrypting->identity();
-    }
     bucket(hash).add(cell_of(*entry));
     last_size_ = size;
     used_size_ += size;

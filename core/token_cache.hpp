@@ -81,9 +81,9 @@ public:
     [[nodiscard]] std::optional<AuthenticToken> find(const UnverifiedToken& token, const KeySet& keys,
                                                      AlgorithmSet allowed) noexcept;
 
-    /// Keeps a token that Verifier::authenticate made with these keys; with those that decrypted what it was found in.
-    /// Returns the token as it is kept, or as it was where it is not: a large one would push out too many others.
-    [[nodiscard]] AuthenticToken insert(AuthenticToken&& token, const KeySet& keys, const KeySet* decrypting = nullptr);
+    /// Keeps a token that Verifier::authenticate made with these keys. Returns the token as it is kept, or as it was
+    /// where it is not: a large one would push out too many others.
+    [[nodiscard]] AuthenticToken insert(AuthenticToken&& token, const KeySet& keys);
 
     [[nodiscard]] const Counts& counts() const noexcept { return counts_; }
     [[nodiscard]] std::size_t entries() const noexcept { return entries_; }

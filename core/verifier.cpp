@@ -31,7 +31,8 @@ std::optional<Refusal> check_replicated(json::Value header, json::Value payload)
 
 }  // namespace
 
-tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text, std::string_view presented) {
+tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text, std::string_view presented,
+                                                       const KeySet::Identity& decrypted_by) {
     if (text.size() > max_token_size) {
         return tl::unexpected(refusal(Error::too_long));
     }
@@ -75,8 +76,8 @@ tl::expected<UnverifiedToken, Refusal> Verifier::parse(std::string_view text, st
     if (const auto payload = parser_.parse_object(*payload_text, payload_); !payload) {
         return tl::unexpected(refusal(Error::payload_json, json::text(payload.error())));
     }
-    return UnverifiedToken(
-        keep({text, presented, parts->header.size() + 1 + parts->payload.size(), *signature, header_, payload_}));
+    return UnverifiedToken(keep({text, presented, parts->header.size() + 1 + parts->payload.size(), *signature, header_,
+                                 payload_, decrypted_by}));
 }
 
 TokenParts Verifier::keep(const TokenParts::Source& source) {
@@ -89,7 +90,7 @@ tl::expected<UnverifiedToken, Refusal> Verifier::parse_nested(const jwe::Decrypt
     if (!token.is_nested() || !jws::segments(token.plaintext())) {
         return tl::unexpected(refusal(Error::not_nested));
     }
-    return parse(token.plaintext(), token.text())
+    return parse(token.plaintext(), token.text(), token.decrypted_by())
         .and_then([&token](UnverifiedToken&& inner) -> tl::expected<UnverifiedToken, Refusal> {
             if (auto refused = check_replicated(token.header(), inner.payload())) {
                 return tl::unexpected(*std::move(refused));

@@ -28,8 +28,10 @@ public:
     /// Takes a compact JWS apart (RFC 7515 §5.2 steps 1 to 6, RFC 7519 §7.2). Costs parsing, no cryptography.
     [[nodiscard]] tl::expected<UnverifiedToken, Refusal> parse(std::string_view text) { return parse(text, text); }
 
-    /// The same for a compact JWS that was found in another token, which is what was `presented`.
-    [[nodiscard]] tl::expected<UnverifiedToken, Refusal> parse(std::string_view text, std::string_view presented);
+    /// The same for a compact JWS that was found in another token, which is what was `presented`, by the keys that
+    /// decrypted that.
+    [[nodiscard]] tl::expected<UnverifiedToken, Refusal> parse(std::string_view text, std::string_view presented,
+                                                               const KeySet::Identity& decrypted_by = {});
 
     /// Takes the signed token inside an encrypted one apart. It holds exactly one, and says so (cty, RFC 7519 §5.2);
     /// what its header repeats of the claims is the same (§5.3).

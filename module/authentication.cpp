@@ -17,8 +17,7 @@ std::optional<jwt::UnverifiedToken> known_nested_token(const LocationConfig& con
     return cache == nullptr || keys == nullptr ? std::nullopt : cache->parsed_nested(text, *keys);
 }
 
-tl::expected<jwt::AuthenticToken, jwt::Refusal> authenticate_token(const LocationConfig& config,
-                                                                   jwt::UnverifiedToken&& token,
+tl::expected<jwt::AuthenticToken, jwt::Refusal> authenticate_token(jwt::UnverifiedToken&& token,
                                                                    const jwt::KeySet& keys, jwt::AlgorithmSet allowed) {
     jwt::TokenCache* cache = worker().cache.get();
     if (cache == nullptr) {
@@ -32,7 +31,7 @@ tl::expected<jwt::AuthenticToken, jwt::Refusal> authenticate_token(const Locatio
     auto authentic = jwt::Verifier::authenticate(std::move(token), keys, allowed);
     if (authentic) {
         const std::uint64_t evicted = cache->counts().evictions;
-        authentic = cache->insert(std::move(*authentic), keys, decryption_keys(config).get());
+        authentic = cache->insert(std::move(*authentic), keys);
         count(Counter::cache_evictions, cache->counts().evictions - evicted);
     }
     return authentic;

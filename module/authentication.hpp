@@ -24,8 +24,7 @@ namespace ngx {
                                                                      std::string_view text);
 
 /// Verifier::authenticate, of a token that came as it is or nested.
-[[nodiscard]] tl::expected<jwt::AuthenticToken, jwt::Refusal> authenticate_token(const LocationConfig& config,
-                                                                                 jwt::UnverifiedToken&& token,
+[[nodiscard]] tl::expected<jwt::AuthenticToken, jwt::Refusal> authenticate_token(jwt::UnverifiedToken&& token,
                                                                                  const jwt::KeySet& keys,
                                                                                  jwt::AlgorithmSet allowed);
 

@@ -189,7 +189,7 @@ tl::expected<jwt::AuthenticToken, Judgement> authenticate(ngx_http_request_t* r,
         return tl::make_unexpected(denied(jwt::refusal(jwt::Error::signature)));
     }
     judging.policy = rules->policy;
-    auto authentic = authenticate_token(config, std::move(parsed), **keys, *rules->algorithms);
+    auto authentic = authenticate_token(std::move(parsed), **keys, *rules->algorithms);
     if (!authentic) {
         // NOLINTNEXTLINE(bugprone-use-after-move): one that is refused is left as it was
         if (auto undecided = ask_providers(r, judging, *rules, parsed)) {

@@ -47,10 +47,18 @@ EOF_HTTP
         'enc.jwk' => encryption('first'),
         'oct.jwk' => encryption('first'),
         'to.jwk' => encryption($one, 'public_jwk'),
+        'late.jwk' => encryption('first'),
+        'late.lua' => qq(local jwt = require "jwt" return { decode_key = function() jwt.fetch("/gate") return [[$one->{public}]] end }),
         'hooks.lua' => <<'EOF_LUA',
 local jwt = require "jwt"
 return { handlers = { token = function() return jwt.create_access_token("alice") end } }
 EOF_LUA
+    },
+    # Answers once the file it is asked for is there.
+    backend => sub {
+        my ($request) = @_;
+        for (1 .. 1000) { last if -e $request->{uri}; sleep 0.01 }
+        return [200, [], ''];
     },
     config => <<'EOF_CONFIG');
     root %%DIR%%/html;
@@ -64,6 +72,9 @@ EOF_LUA
     location = /token { jwt_private_key own.pem; jwt_lua_file %%DIR%%/hooks.lua; jwt_handler token; }
     location = /jwks { jwt_private_key own.pem; jwt_jwks; }
     location /nested/ { alias %%DIR%%/html/; jwt_required; jwt_accept nested; jwt_public_key fixed.pem; jwt_decryption_key enc.jwk; }
+    location /late/ { try_files /index.html =404; jwt_required; jwt_accept nested; jwt_decryption_key late.jwk; jwt_lua_file %%DIR%%/late.lua; }
+    location /prompt/ { alias %%DIR%%/html/; jwt_required; jwt_accept nested; jwt_public_key fixed.pem; jwt_decryption_key late.jwk; }
+    location = /gate { internal; proxy_pass %%BACKEND%%%%DIR%%/open; }
     location /bare/ { alias %%DIR%%/html/; jwt_required; jwt_accept encrypted; jwt_public_key fixed.pem; jwt_decryption_key oct.jwk; }
     location = /for { jwt_private_key own.pem; jwt_lua_file %%DIR%%/hooks.lua; jwt_encrypt ECDH-ES A256GCM to.jwk; jwt_handler token; }
 EOF_CONFIG
@@ -108,6 +119,17 @@ is status(nested => nested('first')), 200, 'a nested token';
 $t->write('enc.jwk', encryption('later'));
 ok settles(nested => nested('later'), 200), 'a key that decrypts';
 ok settles(nested => nested('first'), 422), 'the one before is gone';
+# A request is in the middle of a token when its key goes.
+my $token = nested('first');
+my $waiting = $t->connection;
+$waiting->request('GET', '/late/', [Authorization => "Bearer $token"]);
+is status(prompt => nested('first')), 200, 'a nested token beside one whose hook waits';
+$t->write('late.jwk', encryption('later'));
+ok settles(prompt => nested('first'), 422), 'its key is gone';
+$t->write('open', '');
+is $waiting->response('GET')->{status}, 200, 'what was decrypted before goes on';
+is $t->statuses('/late/', $token), '422 422', 'but is not remembered as what the new key decrypts';
+is $t->statuses('/late/', nested('later')), '200 200', 'as this is';
 is status(bare => bare('first')), 200, 'an encrypted token';
 $t->write('oct.jwk', encryption('later'));
 ok settles(bare => bare('later'), 200), 'a secret that decrypts';

@@ -39,8 +39,10 @@ std::string text_of(const std::string& subject, std::string_view alg = "HS256") 
     return input + '.' + base64url::encode(sign(*hmac_key(), *algorithm_named(alg), input));
 }
 
-AuthenticToken authentic(Verifier& verifier, const std::string& text, const std::string& presented = {}) {
-    auto token = Verifier::authenticate(*verifier.parse(text, presented.empty() ? text : presented), key_set(), hmacs);
+AuthenticToken authentic(Verifier& verifier, const std::string& text, const std::string& presented = {},
+                         const KeySet& decrypting = {}) {
+    auto parsed = verifier.parse(text, presented.empty() ? text : presented, decrypting.identity());
+    auto token = Verifier::authenticate(*std::move(parsed), key_set(), hmacs);
     EXPECT_TRUE(token);
     return *std::move(token);
 }
@@ -62,9 +64,9 @@ bool is_remembered(TokenCache& cache, const std::string& text) {
     return once && twice && once->text().data() == twice->text().data();
 }
 
-void keep(TokenCache& cache, AuthenticToken token, const KeySet& keys, const KeySet* decrypting = nullptr) {
+void keep(TokenCache& cache, AuthenticToken token, const KeySet& keys) {
     const std::string text(token.text());
-    EXPECT_EQ(cache.insert(std::move(token), keys, decrypting).text(), text);
+    EXPECT_EQ(cache.insert(std::move(token), keys).text(), text);
 }
 
 /// One that gives every text the same value.
@@ -267,7 +269,7 @@ TEST_F(TokenCacheTest, TellsBareAndWrappedTokensApart) {
     EXPECT_FALSE(cache.parsed_nested("presented", decrypting));
     EXPECT_FALSE(is_remembered(cache, text));
 
-    keep(cache, authentic(verifier, text, "another"), keys, &decrypting);
+    keep(cache, authentic(verifier, text, "another", decrypting), keys);
     const auto parsed = cache.parsed_nested("another", decrypting);
     ASSERT_TRUE(parsed);
     EXPECT_EQ(parsed->text(), text);
@@ -276,9 +278,20 @@ TEST_F(TokenCacheTest, TellsBareAndWrappedTokensApart) {
     const KeySet others = key_set('d');
     EXPECT_FALSE(cache.parsed_nested("another", others));
     EXPECT_FALSE(cache.parse("another", verifier));
-    keep(cache, authentic(verifier, text), keys, &decrypting);
+    keep(cache, authentic(verifier, text), keys);
     EXPECT_TRUE(is_remembered(cache, text));
     EXPECT_FALSE(cache.parsed_nested(text, decrypting)) << "it was never encrypted";
+
+    // Keys may change between the one and the other.
+    KeySet verifying = key_set('v');
+    verifying.add(hmac_key());
+    keep(cache, *Verifier::authenticate(*cache.parsed_nested("another", decrypting), verifying, hmacs), verifying);
+    EXPECT_TRUE(cache.find(*cache.parsed_nested("another", decrypting), verifying, hmacs));
+    EXPECT_FALSE(cache.parsed_nested("another", others)) << "who decrypted it then, stays";
+    EXPECT_FALSE(cache.find(*verifier.parse(text, "another", others.identity()), keys, hmacs));
+    keep(cache, authentic(verifier, text, "another", others), keys);
+    EXPECT_TRUE(cache.parsed_nested("another", others)) << "as others do";
+    EXPECT_TRUE(cache.parsed_nested("another", decrypting));
 }
 
 TEST_F(TokenCacheTest, EvictsTheLeastRecentlyUsed) {
