@@ -317,18 +317,19 @@ std::byte* TokenCache::make_room(std::size_t size) noexcept {
             hand_ = room = 0;
         }
         Slot& slot = slot_at(hand_ + room);
+        const std::size_t slot_size = slot.size;
         if (slot.is_entry) {
             auto& entry = static_cast<Entry&>(slot);
             if (entry.is_held() || (std::exchange(entry.used, false) && seen < most_chances)) {
                 leave(room);
-                hand_ += room + slot.size;
+                hand_ += room + slot_size;
                 room = 0;
                 continue;
             }
             remove(entry);
             ++counts_.evictions;
         }
-        room += slot.size;
+        room += slot_size;
         if (room >= size) {
             std::byte* const memory = ring_.get() + hand_;
             ASAN_UNPOISON_MEMORY_REGION(memory, size);
