@@ -154,7 +154,7 @@ tl::expected<DecryptedToken, Refusal> Reader::decrypt(EncryptedToken&& token, co
         const Recipient wanted{token.management(), token.encryption(), curve.value_or("")};
         for (const Key* key : keys.candidates(wanted, token.kid())) {
             if (auto plaintext = decrypted(token, *parts, *key)) {
-                return DecryptedToken(std::move(token), *std::move(plaintext), keys);
+                return DecryptedToken(std::move(token), *std::move(plaintext), keys, *key);
             }
         }
     }

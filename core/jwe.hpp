@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -55,6 +56,8 @@ public:
     [[nodiscard]] std::string_view text() const noexcept { return token_.text(); }
     [[nodiscard]] std::string_view plaintext() const noexcept { return plaintext_; }
     [[nodiscard]] const KeySet::Identity& decrypted_by() const noexcept { return decrypted_by_; }
+    /// Of the key among them that did; null where it has none.
+    [[nodiscard]] const std::shared_ptr<const std::string>& shared_kid() const noexcept { return kid_; }
     /// Whether only holders of a shared secret can have made it.
     [[nodiscard]] bool by_shared_secret() const noexcept { return symmetric_managements.has(token_.management()); }
     /// Whether it says to hold a token itself: `cty` is JWT (RFC 7519 §5.2), or a media type of JWTs, as at+jwt.
@@ -62,12 +65,16 @@ public:
 
 private:
     friend struct Reader;
-    DecryptedToken(EncryptedToken&& token, std::string plaintext, const KeySet& keys) noexcept
-        : token_(std::move(token)), plaintext_(std::move(plaintext)), decrypted_by_(keys.identity()) {}
+    DecryptedToken(EncryptedToken&& token, std::string plaintext, const KeySet& keys, const Key& key) noexcept
+        : token_(std::move(token)),
+          plaintext_(std::move(plaintext)),
+          decrypted_by_(keys.identity()),
+          kid_(key.shared_kid()) {}
 
     EncryptedToken token_;
     std::string plaintext_;
     KeySet::Identity decrypted_by_;
+    std::shared_ptr<const std::string> kid_;
 };
 
 /// What becomes of compressed contents. A few bytes of them can be made to fill the memory (CVE-2024-28180), and what

@@ -145,10 +145,11 @@ public:
     [[nodiscard]] const Claims& claims() const noexcept { return parts_.claims(); }
     /// Of the signature; nothing for a token that nobody signed and a shared secret encrypted.
     [[nodiscard]] std::optional<Algorithm> algorithm() const noexcept { return algorithm_; }
+    /// The bytes that were signed; of a token that nobody signed all but its tag.
     [[nodiscard]] std::string_view signing_input() const noexcept { return parts_.signing_input(); }
     [[nodiscard]] std::string_view text() const noexcept { return parts_.text(); }
     [[nodiscard]] std::string_view presented() const noexcept { return parts_.presented(); }
-    /// Of the key that verified it, also where the header names none; nothing where neither has one.
+    /// Of the key that verified or decrypted it, also where the header names none; nothing where neither has one.
     [[nodiscard]] std::optional<std::string_view> kid() const noexcept {
         const auto named = header().member("kid");
         return named ? named->string() : kid_ != nullptr ? std::optional<std::string_view>(*kid_) : std::nullopt;

@@ -115,8 +115,10 @@ tl::expected<AuthenticToken, Refusal> Verifier::authenticate_encrypted(const jwe
     if (auto refused = check_replicated(token.header(), payload_.root())) {
         return tl::unexpected(*std::move(refused));
     }
-    return AuthenticToken(UnverifiedToken(keep({token.text(), token.text(), 0, {}, header_, payload_})), std::nullopt,
-                          nullptr);
+    // The tag vouches for all before it, as a signature does.
+    const std::size_t input_size = token.text().rfind('.');
+    return AuthenticToken(UnverifiedToken(keep({token.text(), token.text(), input_size, {}, header_, payload_})),
+                          std::nullopt, token.shared_kid());
 }
 
 tl::expected<AuthenticToken, Refusal> Verifier::authenticate(UnverifiedToken&& token, const KeySet& keys,
