@@ -225,7 +225,8 @@ local function decode(caller, token, options)
   end
   local text = checked(native.decode(token, key, options.csrf_value, options.allow_expired))
   local decoded = checked(native.decode_json(text))
-  return with_defaults(decoded.payload), decoded.header
+  with_defaults(decoded.payload)
+  return decoded
 end
 
 local function present(value)
@@ -248,15 +249,16 @@ end
 -- The payload, and the header.
 function jwt.decode_token(token, options)
   local caller = "decode_token"
-  return decode(caller, token, checked_options(caller, options, decode_options))
+  local decoded = decode(caller, token, checked_options(caller, options, decode_options))
+  return decoded.payload, decoded.header
 end
 
 function jwt.get_jti(token)
-  return present(decode("get_jti", token, {}).jti)
+  return present(decode("get_jti", token, {}).payload.jti)
 end
 
 function jwt.get_csrf_token(token)
-  return present(decode("get_csrf_token", token, {}).csrf)
+  return present(decode("get_csrf_token", token, {}).payload.csrf)
 end
 
 function jwt.get_unverified_jwt_headers(token)
@@ -444,8 +446,9 @@ end
 local function revocation_target(caller, what)
   if what == nil or what == null then return { current = true } end
   if type(what) == "string" then
-    local payload, header = decode(caller, what, { allow_expired = true })
-    return { text = what, payload = payload, kid = header.kid }
+    local decoded = decode(caller, what, { allow_expired = true })
+    -- A nested token is the one in it.
+    return { text = decoded.text or what, payload = decoded.payload, kid = decoded.kid }
   end
   if type(what) ~= "table" then
     fail(format("%s: the argument is %s: give the text of a token or a table", caller, described(what)))

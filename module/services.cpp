@@ -44,6 +44,24 @@ std::string header_and_payload(jwt::json::Value header, jwt::json::Value payload
     return text;
 }
 
+/// The same, with what a revocation goes by: the key that verified it, and the token inside where it was nested.
+std::string description(const jwt::AuthenticToken& token) {
+    std::string text = header_and_payload(token.header(), token.payload());
+    const auto append = [&text](std::string_view name, std::string_view value) {
+        text.back() = ',';
+        text.append(name);
+        jwt::json::append_string(text, value);
+        text += '}';
+    };
+    if (const auto kid = token.kid()) {
+        append("\"kid\":", *kid);
+    }
+    if (token.text() != token.presented()) {
+        append("\"text\":", token.text());
+    }
+    return text;
+}
+
 ServiceResult json_or_null(ngx_http_request_t* r, const std::optional<jwt::json::Value>& value) {
     return good(r, value ? value->text() : "null");
 }
@@ -64,12 +82,12 @@ ServiceResult checked(ngx_http_request_t* r, const LocationConfig& config, jwt::
     }
     auto verified = jwt::Verifier::verify(std::move(authentic), **policy, {jwt::TokenUse::any, false, csrf}, now());
     if (verified) {
-        return good(r, header_and_payload(verified->header(), verified->payload()));
+        return good(r, description(verified->authentic()));
     }
     // Expiry is checked last: an expired token is right in all else.
     const jwt::RefusedToken& refused = verified.error();
     if (allow_expired && refused.refusal.error == jwt::Error::expired) {
-        return good(r, header_and_payload(refused.token.header(), refused.token.payload()));
+        return good(r, description(refused.token));
     }
     return bad(r, refused.refusal.message);
 }

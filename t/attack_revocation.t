@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use Crypt::JWT qw(encode_jwt);
 use FindBin;
 use JSON::PP ();
 use Math::BigInt;
@@ -14,12 +15,13 @@ my $ec     = keypair('ES256');
 my $stolen = keypair('RS256');
 my $kept   = keypair('RS256');
 my $secret = $JWTTest::Token::secret;
+my $oct    = { kty => 'oct', k => base64url('k' x 32), use => 'enc', kid => 'oct' };
 my $set    = JSON::PP->new->encode({ keys => [{ %{ $stolen->{public_jwk} }, kid => 'stolen' }, { %{ $kept->{public_jwk} }, kid => 'kept' }] });
 
 my $t = JWTTest->new(
     workers => 4,
     http    => 'jwt_revocation_store %%DIR%%/store size=16m;',
-    files   => { 'html/index.html' => 'in', 'ec.pem' => $ec->{public}, 'set.jwks' => $set, 'hooks.lua' => <<'LUA' },
+    files   => { 'html/index.html' => 'in', 'ec.pem' => $ec->{public}, 'set.jwks' => $set, 'oct.jwk' => JSON::PP::encode_json($oct), 'hooks.lua' => <<'LUA' },
 local jwt = require "jwt"
 return {
   -- Good for one request.
@@ -30,6 +32,8 @@ return {
   handlers = {
     logout = function() return { changed = jwt.revoke() } end,
     revoke = function(request) return { changed = jwt.revoke(request:json()) } end,
+    revoke_text = function(request) return { changed = jwt.revoke(request.args.token) } end,
+    is_revoked = function(request) return { revoked = jwt.is_revoked(request.args.token) } end,
     twice = function() return { first = jwt.revoke(), second = jwt.revoke() } end,
     fetched = function() return jwt.fetch("/inner").body end,
     inner = function() return { changed = jwt.revoke{ jti = "inner" } } end,
@@ -44,6 +48,14 @@ LUA
     location /ec_logout { jwt_required; jwt_public_key %%DIR%%/ec.pem; jwt_algorithm ES256; jwt_handler logout; }
     location /set/ { jwt_required; jwt_public_key %%DIR%%/set.jwks; jwt_algorithm RS256; alias %%DIR%%/html/; }
     location /api/ { jwt_required; jwt_secret_key "$secret"; alias %%DIR%%/html/; }
+    location /set_asked { jwt_public_key %%DIR%%/set.jwks; jwt_algorithm RS256; jwt_handler is_revoked; }
+    location /sealed/ {
+        jwt_secret_key "$secret"; jwt_accept signed nested encrypted; jwt_decryption_key %%DIR%%/oct.jwk; alias %%DIR%%/html/;
+        location /sealed/in { jwt_required; alias %%DIR%%/html/; try_files /index.html =404; }
+        location /sealed/logout { jwt_required; jwt_handler logout; }
+        location /sealed/revoke { jwt_handler revoke_text; }
+        location /sealed/asked { jwt_handler is_revoked; }
+    }
     location /user/ { jwt_required; jwt_secret_key "$secret"; jwt_identity_claim user; alias %%DIR%%/html/; }
     location /logout { jwt_required; jwt_secret_key "$secret"; jwt_handler logout; }
     location /twice { jwt_required; jwt_secret_key "$secret"; jwt_handler twice; }
@@ -108,6 +120,8 @@ for my $case (['with a jti', jti => 'twins'], ['without', jti => undef]) {
     is(status('/set/', $named), 403, 'row 72: a token that names it');
     is(status('/set/', $unnamed), 403, 'row 72: and one that does not, from whoever has the key');
     is(status('/set/', $good), 200, 'row 72: control: the other key');
+    ok($t->get("/set_asked?token=$_")->{json}{revoked}, 'row 72: which jwt.is_revoked knows too') for $named, $unnamed;
+    ok(!$t->get("/set_asked?token=$good")->{json}{revoked}, 'row 72: control: of the other key');
 }
 
 {
@@ -119,6 +133,37 @@ for my $case (['with a jti', jti => 'twins'], ['without', jti => undef]) {
     is(status('/api/', $undated), 200, 'row 72: control: a token that does not say when it was issued');
     revoke(subject => 'tim', before => 1000);
     is(status('/api/', $undated), 403, 'row 72: counts as issued before any moment');
+}
+
+# Without a jti, wrapped: each is itself, however it is told.
+sub sealed { my ($content, @cty) = @_; return encode_jwt(payload => $content, key => $oct, alg => 'A256KW', enc => 'A256GCM', extra_headers => {@cty}) }
+
+for my $case (
+    ['encrypted', sub { sealed($_[0]) }],
+    ['nested', sub { sealed(token($_[0], key => $secret), cty => 'JWT') }],
+    ['signed', sub { token($_[0], key => $secret) }],
+) {
+    my ($name, $made) = @$case;
+    my ($out, $told, $other) = map { $made->(claims(jti => undef, form => $name, nonce => $_)) } 1 .. 3;
+    is(status('/sealed/in', $_), 200, "row 72: control: $name tokens without a jti") for $out, $told, $other;
+    is(status('/sealed/logout', $out), 200, "row 72: one $name logs out");
+    ok($t->get("/sealed/revoke?token=$told")->{json}{changed}, "row 72: one $name is revoked by its text");
+    is(status('/sealed/in', $_), 403, "row 72: these $name ones are gone") for $out, $told;
+    ok($t->get("/sealed/asked?token=$_")->{json}{revoked}, "row 72: and known to be") for $out, $told;
+    is(status('/sealed/in', $other), 200, "row 72: control: and no other $name one");
+    ok(!$t->get("/sealed/asked?token=$other")->{json}{revoked}, 'row 72: nor said to be');
+}
+{
+    my $inner = token(claims(jti => undef, nonce => 4), key => $secret);
+    my ($one, $two) = map { sealed($inner, cty => 'JWT') } 1, 2;
+    ok($t->get("/sealed/revoke?token=$one")->{json}{changed}, 'row 72: a nested token is revoked');
+    is(status('/sealed/in', $_), 403, 'row 72: in another wrapper and in none, too') for $two, $inner;
+    my ($bare, $named) = map { sealed(claims(jti => 'sealed'), @$_) } [], [kid => 'oct'];
+    $one = sealed(token(claims(jti => 'nested'), key => $secret), cty => 'JWT');
+    is(status('/sealed/in', $_), 200, 'row 72: control: before the secret is revoked') for $bare, $named, $one;
+    ok(revoke(kid => 'oct'), 'row 72: a secret that encrypts is revoked');
+    is(status('/sealed/in', $_), 403, 'row 72: claims that it alone vouches for are gone') for $bare, $named;
+    is(status('/sealed/in', $one), 200, 'row 72: control: those with a signature are not');
 }
 
 # ---- many at once

@@ -60,6 +60,16 @@ TEST_F(LuaRevokeTest, SaysWhatToRevoke) {
     }
 }
 
+TEST_F(LuaRevokeTest, ANestedTokenIsTheOneInIt) {
+    request_.decoded = R"({"header":{},"payload":{"sub":"alice"},"kid":"k","text":"x.y.z"})";
+    for (const char* const call : {"jwt.revoke('a.b.c.d.e')", "jwt.is_revoked('a.b.c.d.e')"}) {
+        ASSERT_TRUE(ended("return tostring(" + std::string(call) + ")")) << last_log();
+        EXPECT_THAT(request_.done.back(), HasSubstr(R"("text":"x.y.z")"));
+        EXPECT_THAT(request_.done.back(), HasSubstr(R"("kid":"k")")) << "which verified it";
+    }
+    EXPECT_EQ(ended("return tostring(select('#', jwt.decode_token('a.b.c.d.e')))")->body, "2");
+}
+
 TEST_F(LuaRevokeTest, AFailureHasAStatusOfItsOwn) {
     EXPECT_EQ(ended("jwt.revoke() return 'x'", "is full").error(), ngx::NoResult::full);
     EXPECT_THAT(last_log(), HasSubstr("the revocation store is full"));
