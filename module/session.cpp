@@ -286,6 +286,11 @@ std::string family_name(const jwt::AuthenticToken& token) {
     return jwt::token_type(token.claims()) == "refresh" ? itself(token).name : std::string();
 }
 
+bool has_ended(const jwt::AuthenticToken& token) {
+    const auto end = expiry(token.payload());
+    return end && worker().revocations->kept_until(*end) <= now();
+}
+
 Revocations::Changes end_of_token(const jwt::AuthenticToken& token) {
     return {revocation_of_token(token)};
 }

@@ -19,7 +19,10 @@ ngx_int_t handle_refresh(ngx_http_request_t* r) noexcept;
 /// The name of a token's family; empty where it has none.
 [[nodiscard]] std::string family_name(const jwt::AuthenticToken& token);
 
-/// What revokes a token alone; nothing in it where the token has expired.
+/// Whether no location takes a token any more, whatever its leeway.
+[[nodiscard]] bool has_ended(const jwt::AuthenticToken& token);
+
+/// What revokes a token alone.
 [[nodiscard]] Revocations::Changes end_of_token(const jwt::AuthenticToken& token);
 /// What revokes all of a token's family that it knows of, the token included.
 [[nodiscard]] Revocations::Changes end_of_family(const LocationConfig& config, const jwt::AuthenticToken& token);

@@ -110,16 +110,17 @@ public:
 
 private:
     ngx_int_t accepted(ngx_http_request_t* r, const jwt::AuthenticToken& token) override {
+        if (has_ended(token)) {
+            return done(r);
+        }
         // RFC 7009 §2.1: with a refresh token the access tokens of the same grant.
         return write(r, jwt::token_type(token.claims()) == "refresh" ? end_of_family(location_config(r), token)
                                                                      : end_of_token(token));
     }
 
     ngx_int_t refused(ngx_http_request_t* r, const Denied& denied) override {
-        if (denied.denial.reason == jwt::Reason::expired) {
-            return done(r);
-        }
-        // A token that is refused here for another reason than its end may be good elsewhere.
+        // A token that is refused here may be good elsewhere, an expired one too: where leeway is longer, or none is
+        // too old.
         if (const auto* authentic = std::get_if<jwt::AuthenticToken>(&denied.token)) {
             return accepted(r, *authentic);
         }

@@ -19,6 +19,8 @@ my $t = JWTTest->new(
     location /revoke  { jwt_revoke; }
     location /revoke-ecdsa { jwt_revoke; jwt_algorithm ES256; jwt_public_key %%DIR%%/key.pem; }
     location /strict  { jwt_revoke; jwt_decode_audience somebody; }
+    location /brief   { jwt_revoke; jwt_max_age 60; }
+    location /lenient/ { jwt_required any_type; jwt_decode_leeway 60; try_files /ok =404; }
     location /guarded { allow 127.0.0.2; deny all; jwt_revoke; }
     location /rotate  { jwt_required refresh; jwt_refresh rotate; }
 EOF_CONFIG
@@ -47,6 +49,14 @@ is status_of($other), 200, 'a forged token revokes nobody';
 
 is revoke($other, '/strict')->{status}, 200, 'a token of another audience';
 is status_of($other), 401, 'is revoked all the same: it is good elsewhere';
+my $aged = token(claims(jti => 'aged', iat => time - 100));
+is status_of($aged), 200, 'one that is good here';
+is revoke($aged, '/brief')->{status}, 200, 'and too old where it is revoked';
+is status_of($aged), 401, 'is revoked';
+my $late = token(claims(jti => 'late', exp => time - 5));
+is status_of($late, '/lenient/'), 200, 'one that has expired, within the leeway of some location';
+is revoke($late)->{status}, 200, 'and is revoked where there is none';
+is status_of($late, '/lenient/'), 401, 'is revoked';
 my $early = token(claims(jti => 'early', nbf => time + 1));
 is revoke($early)->{status}, 200, 'one that is not yet good';
 ok $t->wait_for(10, sub { $t->get_with('/api/', $early)->{status} == 401 }), 'never will be';
