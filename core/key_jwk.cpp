@@ -342,9 +342,8 @@ std::optional<KeyError> restrict_uses(Key::Material& material, const Uses& uses)
     }
     if (purpose.algorithm) {
         // RFC 9864 §2.2: an exact name means itself; EdDSA on a key means whatever its curve has.
-        const AlgorithmSet only = *purpose.algorithm == Algorithm::eddsa && material.curve != nullptr
-                                      ? material.curve->algorithms
-                                      : AlgorithmSet{*purpose.algorithm};
+        const bool by_curve = *purpose.algorithm == Algorithm::eddsa && material.verifies.has(Algorithm::eddsa);
+        const AlgorithmSet only = by_curve ? material.verifies : AlgorithmSet{*purpose.algorithm};
         material.verifies = material.verifies & only;
         material.signs = material.signs & only;
     }

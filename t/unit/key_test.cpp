@@ -257,6 +257,8 @@ TEST(KeyJwk, AlgRestrictsToItself) {
         {rfc7515_a3_public_key, R"("ES256")", "ES256"},
         {rfc7515_a3_public_key, R"("ES256K")", ""},
         {rfc7515_a3_public_key, R"("ES384")", ""},
+        {rfc7515_a3_public_key, R"("EdDSA")", ""},
+        {rfc7515_a2_public_key, R"("EdDSA")", ""},
         {rfc7515_a4_key, R"("ES512")", "ES512"},
         {rfc7515_a4_key, R"("ES521")", ""},
         {rfc8037_a2_key, R"("EdDSA")", "EdDSA Ed25519"},
