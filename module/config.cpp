@@ -13,19 +13,35 @@ Origin Origin::here(const ngx_conf_t* cf) noexcept {
     return {cf->conf_file->file.name, cf->conf_file->line};
 }
 
-char* config_error(ngx_conf_t* cf, const Origin& origin, std::string_view sentence) noexcept {
+namespace {
+
+void say(ngx_conf_t* cf, ngx_uint_t level, const Origin& origin, std::string_view sentence) noexcept {
     ngx_str_t text = str(sentence);
     if (origin.line == 0) {  // from the command line
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "%V in command line", &text);
+        ngx_log_error(level, cf->log, 0, "%V in command line", &text);
     } else {
         ngx_str_t file = origin.file;
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "%V in %V:%ui", &text, &file, origin.line);
+        ngx_log_error(level, cf->log, 0, "%V in %V:%ui", &text, &file, origin.line);
     }
+}
+
+}  // namespace
+
+char* config_error(ngx_conf_t* cf, const Origin& origin, std::string_view sentence) noexcept {
+    say(cf, NGX_LOG_EMERG, origin, sentence);
     return static_cast<char*>(NGX_CONF_ERROR);
+}
+
+void config_warning(ngx_conf_t* cf, const Origin& origin, std::string_view sentence) noexcept {
+    say(cf, NGX_LOG_WARN, origin, sentence);
 }
 
 char* config_error(ngx_conf_t* cf, std::string_view sentence) noexcept {
     return config_error(cf, Origin::here(cf), sentence);
+}
+
+void config_warning(ngx_conf_t* cf, std::string_view sentence) noexcept {
+    config_warning(cf, Origin::here(cf), sentence);
 }
 
 std::string_view name(TokenLocation location) noexcept {

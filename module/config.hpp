@@ -31,6 +31,9 @@ struct Origin {
 char* config_error(ngx_conf_t* cf, const Origin& origin, std::string_view sentence) noexcept;
 /// At the directive that is being read.
 char* config_error(ngx_conf_t* cf, std::string_view sentence) noexcept;
+/// The same, of what is taken though it is hardly meant.
+void config_warning(ngx_conf_t* cf, const Origin& origin, std::string_view sentence) noexcept;
+void config_warning(ngx_conf_t* cf, std::string_view sentence) noexcept;
 
 /// Whether a list of methods, of jwt_exempt_methods or jwt_csrf_methods, has this one.
 [[nodiscard]] inline bool names_method(const ngx_array_t& methods, std::string_view method) noexcept {
@@ -264,6 +267,7 @@ struct LocationConfig {
     ngx_flag_t close_on_expiry;
     Content content;
     Origin* content_origin;
+    ngx_http_handler_pt content_handler;
     bool refresh_rotates;
     StatusFormat status_format;
     Publication* publication;  // of jwt_jwks or jwt_discovery; not inherited

@@ -117,6 +117,9 @@ my $t = JWTTest->new(files => { 'hooks.lua' => $lua, 'es.key' => $pair->{private
     }
     location = /strict { jwt_decode_issuer issuer; jwt_decode_audience a; jwt_handler decode; }
     location = /by-post { limit_except POST { deny all; } jwt_handler plain; }
+    location = /within-limit { jwt_required; jwt_handler plain; limit_except GET { jwt_require_claim level >= 3; } }
+    location = /within-if { jwt_required; if (\$arg_a) { set \$unused 1; } jwt_handler plain; }
+    location = /another { if (\$arg_a) { proxy_pass http://127.0.0.1:1; } jwt_handler plain; }
     location = /no-key { jwt_algorithm ES256; jwt_public_key %%DIR%%/es.key; jwt_handler create; }
 EOF_CONFIG
 
@@ -142,6 +145,14 @@ is_deeply([@$plain{qw(status body)}, $plain->{headers}{'content-type'}], [200, '
 is($t->request('HEAD', '/plain')->{headers}{'content-length'}, 5, 'HEAD: the same without the body');
 is($t->get('/by-post')->{status}, 403, 'limit_except guards a handler');
 is($t->post('/by-post', [], '')->{status}, 200, 'and lets through what it names');
+sub by_token { my ($method, $path, %claims) = @_; return $t->request($method, $path, [Authorization => 'Bearer ' . token(claims(%claims))], '') }
+is(by_token(GET => '/within-limit')->{body}, 'plain', 'a handler beside limit_except');
+is(by_token(POST => '/within-limit')->{status}, 403, 'with a condition in it');
+is(by_token(POST => '/within-limit', level => 3)->{body}, 'plain', 'and what is let through reaches the handler');
+is(by_token(GET => '/within-if?a=1')->{body}, 'plain', 'so does a request that an "if" without content matches');
+is($t->get('/within-if?a=1')->{status}, 401, 'which is guarded too');
+is($t->get('/another')->{body}, 'plain', 'a handler beside an "if" with content of its own');
+is($t->get('/another?a=1')->{status}, 502, 'which counts there');
 
 my $about = $t->request('PATCH', '/about?a=1&b=x%20y+z&a=2&empty=&flag&%63=d', ['X-Thing' => 'thing', 'X-Twice' => 1, 'X-Twice' => 2], '');
 is_deeply($about->{json}, {
