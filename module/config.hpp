@@ -150,6 +150,7 @@ enum class Content : std::uint8_t {
 /// What locations ask for: nginx is given no function to call that would never have anything to do.
 struct Uses {
     bool judging;      // jwt_required
+    bool content;      // jwt_handler and its kin
     bool settling;     // LocationConfig::settles, or `satisfy any` of any location
     bool satisfy_any;  // beside jwt_required
     bool renewal;      // jwt_cookie_refresh
@@ -169,6 +170,7 @@ struct MainConfig {
     KeyRequests* key_requests;
     struct IssuerBlocks* issuers;
     struct KeyFiles* key_files;
+    const Origin* common_keys;  // those that a server or http{} names; null where none does
 };
 
 struct LuaFileSpec {

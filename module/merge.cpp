@@ -461,19 +461,32 @@ void note_uses(ngx_conf_t* cf, LocationConfig& conf) noexcept {
     conf.settles = judges && (renews || conf.close_on_expiry != 0 || conf.content == Content::logout ||
                               conf.content == Content::refresh);
     uses.judging = uses.judging || judges;
+    uses.content = uses.content || conf.content != Content::none;
     uses.settling = uses.settling || conf.settles || any;
     uses.satisfy_any = uses.satisfy_any || (judges && any);
     uses.renewal = uses.renewal || renews;
 }
 
-/// Who names keys for a location alone hardly means it to be open. `conf` is as it was read.
+/// Who says for a location alone how tokens are verified hardly means it to be open. `conf` is as it was read.
 void warn_of_open_location(ngx_conf_t* cf, const LocationConfig& conf, const LocationConfig& prev) noexcept {
     const auto* core =
         static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
-    const bool says = conf.required != nullptr || prev.required != nullptr || conf.content != Content::none;
-    if (!says && core->name.len != 0 && core->locations == nullptr && conf.key_sources != nullptr) {
-        config_warning(cf, conf.key_sources->sources.front().origin,
-                       "keys are named for a location that asks nobody for a token: write jwt_required into it, or "
+    const KeySources* keys = conf.key_sources;
+    if (core->name.len == 0) {
+        auto& main = *static_cast<MainConfig*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_jwt_module));
+        if (keys == nullptr) {
+            keys = prev.key_sources;
+        }
+        if (keys != nullptr && main.common_keys == nullptr) {
+            main.common_keys = &keys->sources.front().origin;
+        }
+        return;
+    }
+    const Origin* said = keys != nullptr ? &keys->sources.front().origin : conf.profile_origin;
+    const bool open = conf.required == nullptr && prev.required == nullptr && conf.content == Content::none;
+    if (open && core->locations == nullptr && said != nullptr) {
+        config_warning(cf, *said,
+                       "a location asks nobody for a token, and says how to verify one: write jwt_required into it, or "
                        "\"jwt_required off\"");
     }
 }

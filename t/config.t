@@ -500,7 +500,11 @@ warned("$_->[0] with a dollar", "$_->[0] $_->[1];") for ['jwt_realm', '"10 $ a d
 warned('how old, and nothing said of it', 'jwt_revocation_max_staleness 1m;', qr/jwt_revocation_max_staleness lets requests pass after its time too: write fail=closed behind it/);
 warned('how old, on purpose', 'jwt_revocation_max_staleness 1m fail=open;');
 my $named = "location / {\n $key #!\n";
-warned('keys, and nobody is asked', "$named}", qr/keys are named for a location that asks nobody for a token: write jwt_required into it, or "jwt_required off"/);
+warned('keys, and nobody is asked', "$named}", qr/a location asks nobody for a token, and says how to verify one: write jwt_required into it, or "jwt_required off"/);
+warned('a profile, and nobody is asked', "location / {\n jwt_profile rfc9068; #!\n}", qr/a location asks nobody for a token/);
+warned('keys of a server, and nobody is asked', "$key #!\nlocation / { }", qr/keys are named, and no location asks for a token: write jwt_required/);
+warned('keys of a server, for one of its locations', "$key #!\nlocation / { }\nlocation /a { jwt_required; }");
+warned('keys of all servers, and nobody is asked', "$key #!\nserver { listen 127.0.0.1:29999; }", qr/keys are named, and no location/, 1);
 warned('keys, and somebody is asked', "$named jwt_required;\n}");
 warned('keys, and all is open on purpose', "$named jwt_required off;\n}");
 warned('keys for what is within', "$named location /a { jwt_required; }\n}");
