@@ -208,6 +208,16 @@ char* set_header_text(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
     return ngx_conf_set_str_slot(cf, cmd, conf);
 }
 
+/// "off" takes back what is said around.
+char* set_or_off(ngx_conf_t* cf, ngx_command_t* cmd, void* conf, char* (*set)(ngx_conf_t*, ngx_command_t*, void*)) {
+    char* const result = set(cf, cmd, conf);
+    auto& text = *reinterpret_cast<ngx_str_t*>(static_cast<char*>(conf) + cmd->offset);
+    if (result == NGX_CONF_OK && view(text) == "off") {
+        text.len = 0;
+    }
+    return result;
+}
+
 /// A browser takes a path that does not begin with a slash for none (RFC 6265 §5.2.4).
 char* set_cookie_path(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
     if (!view(words(cf)[1]).starts_with('/')) {
@@ -226,7 +236,7 @@ char* set_cookie_domain(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
         return config_error(cf,
                             directive(cmd) + " takes a name of letters, digits, \"-\" and \".\", as in example.com");
     }
-    return ngx_conf_set_str_slot(cf, cmd, conf);
+    return set_or_off(cf, cmd, conf, ngx_conf_set_str_slot);
 }
 
 char* set_realm(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
@@ -256,6 +266,10 @@ char* set_nonempty(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
     }
     warn_of_variable(cf, cmd, view(words(cf)[1]));
     return ngx_conf_set_str_slot(cf, cmd, conf);
+}
+
+char* set_encode_issuer(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
+    return set_or_off(cf, cmd, conf, set_nonempty);
 }
 
 char* set_lua_file(ngx_conf_t* cf, ngx_command_t*, void* conf) {
@@ -430,7 +444,7 @@ ngx_command_t directives[] = {
                  offsetof(LocationConfig, decode_leeway)),
     in_locations("jwt_encode_audience", NGX_CONF_1MORE, guarded_setter<set_words>,
                  offsetof(LocationConfig, encode_audience)),
-    in_locations("jwt_encode_issuer", NGX_CONF_TAKE1, guarded_setter<set_nonempty>,
+    in_locations("jwt_encode_issuer", NGX_CONF_TAKE1, guarded_setter<set_encode_issuer>,
                  offsetof(LocationConfig, encode_issuer)),
     in_locations("jwt_encode_nbf", NGX_CONF_FLAG, ngx_conf_set_flag_slot, offsetof(LocationConfig, encode_nbf)),
     in_locations("jwt_identity_claim", NGX_CONF_TAKE1, guarded_setter<set_nonempty>,

@@ -15,8 +15,15 @@ namespace ngx {
     return {static_cast<ngx_str_t*>(cf->args->elts), cf->args->nelts};
 }
 
+/// For a sentence of one line, which goes on behind a long word.
 [[nodiscard]] inline std::string quoted(std::string_view text) {
-    return "\"" + std::string(text) + "\"";
+    constexpr std::size_t longest = 512;
+    std::string out = "\"";
+    for (const char c : text.substr(0, longest)) {
+        const auto byte = static_cast<unsigned char>(c);
+        out += byte < 0x20 || byte == 0x7f ? '?' : c;
+    }
+    return out + (text.size() > longest ? "…\"" : "\"");
 }
 
 [[nodiscard]] inline std::string directive(const ngx_command_t* cmd) {

@@ -206,6 +206,8 @@ my @directives = (
     ['methods beside off', "jwt_csrf_methods POST off;", qr/"off" stands alone/, "jwt_csrf_methods off;"],
     ['preflight beside all of OPTIONS', "jwt_exempt_methods preflight OPTIONS;",
         qr/"OPTIONS" exempts every OPTIONS request, "preflight" those of CORS alone: write one of them/, "jwt_exempt_methods preflight GET;"],
+    ['an algorithm whose quote is missing', 'jwt_algorithm "' . "HS256\n" x 500 . '"; #!', qr/write one of HS256 .* in \S+:\d+$/s, 'jwt_algorithm HS256;'],
+    ['a claim whose quote is missing', "$key location / { jwt_required;\n jwt_require_claim " . 'a' x 3000 . '. x; #!' . "\n}", qr/^.{1200,1400}\.\.\. in \S+$/, "$key location / { jwt_required; jwt_require_claim a; }"],
     ['a realm with a quote', q(jwt_realm 'a"b';), qr/realm goes into a quoted header value: write printable ASCII/, 'jwt_realm "a b";'],
     ['a flag that is neither on nor off', "jwt_cookie_secure yes;", qr/invalid value "yes" in "jwt_cookie_secure" directive, it must be "on" or "off"/,
         "jwt_cookie_secure on;"],

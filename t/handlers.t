@@ -113,6 +113,7 @@ my $t = JWTTest->new(files => { 'hooks.lua' => $lua, 'es.key' => $pair->{private
         jwt_access_token_expires 5m; jwt_refresh_token_expires off; jwt_encode_issuer issuer; jwt_encode_audience a b;
         jwt_encode_nbf off; jwt_cookie_csrf_protect off; jwt_identity_claim who;
         location = /made/create { jwt_handler create; }
+        location = /made/off { jwt_encode_issuer off; jwt_encode_audience off; jwt_handler create; }
         location = /made/es { jwt_algorithm ES256; jwt_private_key %%DIR%%/es.key; jwt_handler create; }
     }
     location = /strict { jwt_decode_issuer issuer; jwt_decode_audience a; jwt_handler decode; }
@@ -230,6 +231,8 @@ my ($own, $own_header, $own_claims) = made('case=access', '/made/create');
 is_deeply([sort keys %$own_claims], [qw(aud exp fresh iat iss jti type who)], 'directives decide on the claims');
 is_deeply([@$own_claims{qw(iss aud who)}, $own_claims->{exp} - $own_claims->{iat}], ['issuer', ['a', 'b'], 'alice', 300], 'and on what they hold');
 ok(!exists((made('case=access&refresh=1', '/made/create'))[2]{exp}), 'jwt_refresh_token_expires off');
+is_deeply([@{(made('case=access', '/made/off'))[2]}{qw(iss aud who)}], [undef, undef, 'alice'], 'jwt_encode_issuer off, jwt_encode_audience off')
+    if is_deeply([@{$own_claims}{qw(iss aud)}], ['issuer', ['a', 'b']], 'both are inherited');
 is_deeply((made('case=access&identity=table', '/made/create'))[2]{who}, { id => 1 }, 'an identity that is a table');
 my ($es) = made('case=access', '/made/es');
 is(Crypt::JWT::decode_jwt(token => $es, key => \$pair->{public})->{who}, 'alice', 'ES256');
