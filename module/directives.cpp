@@ -104,6 +104,8 @@ char* set_methods(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
     return set_words(cf, cmd, conf);
 }
 
+constexpr time_t longest_time = time_t{1000} * 365 * 24 * 60 * 60;  // a token cannot say much more
+
 char* set_duration(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
     auto& seconds = *reinterpret_cast<time_t*>(static_cast<char*>(conf) + cmd->offset);
     if (seconds != NGX_CONF_UNSET) {
@@ -117,6 +119,9 @@ char* set_duration(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
     seconds = ngx_parse_time(&word, 1);
     if (seconds == static_cast<time_t>(NGX_ERROR)) {
         return config_error(cf, quoted(view(word)) + " is no time: write it as in 15m, 12h or 30d");
+    }
+    if (seconds > longest_time) {
+        return config_error(cf, quoted(view(word)) + " is more than 1000 years: write it as in 15m, 12h or 30d");
     }
     if (seconds == 0 && directive(cmd) != "jwt_decode_leeway") {
         return config_error(cf, directive(cmd) == "jwt_cookie_refresh"

@@ -84,8 +84,19 @@ bool has_variable(std::string_view word) noexcept {
     return start != std::string_view::npos && word.find('}', start) == word.find_first_not_of(letters, start + 2);
 }
 
-/// A file that is there, or a name in a folder that is there.
+/// "/a/b.c": base64 has slashes, and none of these other signs.
+bool reads_as_path(std::string_view word) noexcept {
+    constexpr std::string_view signs = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-";
+    return word.starts_with('/') && word.find('/', 1) != std::string_view::npos &&
+           word.find_first_of("._-") != std::string_view::npos &&
+           word.find_first_not_of(signs) == std::string_view::npos;
+}
+
+/// A file that is there, a name in a folder that is there, or what can hardly be anything else.
 bool is_path(ngx_conf_t* cf, std::string_view word) {
+    if (reads_as_path(word)) {
+        return true;
+    }
     const std::size_t slash = word.rfind('/');
     const std::string path = full_path(cf, word);
     struct stat found {};
