@@ -31,6 +31,9 @@ struct Origin {
 char* config_error(ngx_conf_t* cf, const Origin& origin, std::string_view sentence) noexcept;
 /// At the directive that is being read.
 char* config_error(ngx_conf_t* cf, std::string_view sentence) noexcept;
+/// The same, of what is taken though it is hardly meant.
+void config_warning(ngx_conf_t* cf, const Origin& origin, std::string_view sentence) noexcept;
+void config_warning(ngx_conf_t* cf, std::string_view sentence) noexcept;
 
 /// Whether a list of methods, of jwt_exempt_methods or jwt_csrf_methods, has this one.
 [[nodiscard]] inline bool names_method(const ngx_array_t& methods, std::string_view method) noexcept {
@@ -147,6 +150,7 @@ enum class Content : std::uint8_t {
 /// What locations ask for: nginx is given no function to call that would never have anything to do.
 struct Uses {
     bool judging;      // jwt_required
+    bool content;      // jwt_handler and its kin
     bool settling;     // LocationConfig::settles, or `satisfy any` of any location
     bool satisfy_any;  // beside jwt_required
     bool renewal;      // jwt_cookie_refresh
@@ -166,6 +170,7 @@ struct MainConfig {
     KeyRequests* key_requests;
     struct IssuerBlocks* issuers;
     struct KeyFiles* key_files;
+    const Origin* common_keys;  // those that a server or http{} names; null where none does
 };
 
 struct LuaFileSpec {
@@ -264,6 +269,7 @@ struct LocationConfig {
     ngx_flag_t close_on_expiry;
     Content content;
     Origin* content_origin;
+    ngx_http_handler_pt content_handler;
     bool refresh_rotates;
     StatusFormat status_format;
     Publication* publication;  // of jwt_jwks or jwt_discovery; not inherited

@@ -11,6 +11,15 @@ namespace ngx {
 
 namespace {
 
+ngx_http_core_loc_conf_t& core_config(ngx_conf_t* cf) noexcept {
+    return *static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+}
+
+std::string second_content(Content content) {
+    return "a location has one content, and beside " + std::string(name(content)) +
+           " another directive (as proxy_pass) makes this one's: remove one of them";
+}
+
 ngx_int_t go_on(ngx_http_request_t* r) noexcept {
     const ngx_int_t rc = guarded(r->connection->log, ngx_int_t{NGX_HTTP_INTERNAL_SERVER_ERROR}, [r] {
         return is_being_denied(r) ? deny_further(r) : RequestState::of(r).content_call->go_on(r);
@@ -44,11 +53,34 @@ char* set_content(ngx_conf_t* cf, LocationConfig& config, Content content, ngx_h
                                     " makes this one's: write " + std::string(name(content)) +
                                     " into another location");
     }
+    ngx_http_core_loc_conf_t& core = core_config(cf);
+    if (core.handler != nullptr) {
+        return config_error(cf, second_content(content));
+    }
     config.content = content;
     config.content_origin = make_in_pool<Origin>(cf->pool, Origin::here(cf));
-    auto* core = static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
-    core->handler = handler;
+    config.content_handler = handler;
+    core.handler = handler;
     return NGX_CONF_OK;
+}
+
+char* merge_content(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
+    ngx_http_core_loc_conf_t& core = core_config(cf);
+    // The blocks of `if` and `limit_except`, which have the content of the location around them, as with proxy_pass.
+    if (core.noname != 0 && core.handler == nullptr && prev.content != Content::none) {
+        conf.content = prev.content;
+        conf.content_origin = prev.content_origin;
+        conf.content_handler = prev.content_handler;
+        conf.handler = prev.handler;
+        conf.handler_origin = prev.handler_origin;
+        conf.refresh_rotates = prev.refresh_rotates;
+        conf.status_format = prev.status_format;
+        conf.publication = prev.publication;
+        core.handler = prev.content_handler;
+    }
+    return conf.content == Content::none || core.handler == conf.content_handler
+               ? NGX_CONF_OK
+               : config_error(cf, *conf.content_origin, second_content(conf.content));
 }
 
 std::string_view name(Content content) noexcept {

@@ -12,8 +12,11 @@
 
 namespace ngx {
 
-/// Makes `handler` the content of the location that is being read, which may have one of ours only.
+/// Makes `handler` the content of the location that is being read, which may have one only.
 char* set_content(ngx_conf_t* cf, LocationConfig& config, Content content, ngx_http_handler_pt handler);
+
+/// Once all of a location is read: its content is still ours, and that of the blocks within it.
+char* merge_content(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev);
 
 /// The name of the directive.
 [[nodiscard]] std::string_view name(Content content) noexcept;

@@ -1,6 +1,8 @@
 #include "directives.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 
 #include "content.hpp"
 #include "guard.hpp"
@@ -28,6 +30,15 @@ char* set_token_locations(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     return NGX_CONF_OK;
 }
 
+/// A value that is taken to the letter, where somebody may have meant a variable.
+void warn_of_variable(ngx_conf_t* cf, ngx_command_t* cmd, std::string_view value) {
+    const std::size_t dollar = value.find('$');
+    const char next = dollar == std::string_view::npos || dollar + 1 == value.size() ? ' ' : value[dollar + 1];
+    if (next == '{' || next == '_' || std::isalpha(static_cast<unsigned char>(next)) != 0) {
+        config_warning(cf, directive(cmd) + " knows no variables: " + quoted(value) + " is taken to the letter");
+    }
+}
+
 /// Words into an array of ngx_str_t; "off" alone is the empty list.
 char* set_words(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
     auto*& list = *reinterpret_cast<ngx_array_t**>(static_cast<char*>(conf) + cmd->offset);
@@ -46,22 +57,54 @@ char* set_words(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
         if (word.len == 0) {
             return config_error(cf, "empty word of " + directive(cmd) + ": leave it out, or write \"off\" alone");
         }
+        warn_of_variable(cf, cmd, view(word));
         *static_cast<ngx_str_t*>(ngx_array_push(list)) = word;  // has room: created for all
     }
     return NGX_CONF_OK;
 }
 
+/// RFC 9110 §9.3, RFC 5789, and those of WebDAV (RFC 4918, 3253, 5323).
+bool is_well_known(std::string_view method) {
+    constexpr std::array<std::string_view, 19> methods{
+        "GET",   "HEAD", "POST", "PUT",  "DELETE", "CONNECT",  "OPTIONS",   "TRACE",  "PATCH", "QUERY",
+        "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "PROPFIND", "PROPPATCH", "REPORT", "SEARCH"};
+    return std::find(methods.begin(), methods.end(), method) != methods.end();
+}
+
+/// What is wrong with one word of a list of methods; nothing where it is well.
+std::optional<std::string> problem_of_method(std::string_view method, bool alone, bool of_exempt) {
+    if (method == "off") {
+        return alone ? std::nullopt : std::optional<std::string>("\"off\" stands alone: remove it, or the methods");
+    }
+    const bool upper = method.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ-_") == std::string_view::npos;
+    return upper || (method == "preflight" && of_exempt)
+               ? std::nullopt
+               : std::optional(quoted(method) + " is no method: write methods in capitals, as in OPTIONS");
+}
+
 char* set_methods(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
-    for (const ngx_str_t& word : words(cf).subspan(1)) {
+    const auto given = words(cf).subspan(1);
+    const auto has = [given](std::string_view name) {
+        return std::any_of(given.begin(), given.end(), [name](const ngx_str_t& word) { return view(word) == name; });
+    };
+    for (const ngx_str_t& word : given) {
         const std::string_view method = view(word);
-        const bool upper = method.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ-_") == std::string_view::npos;
-        const bool special = method == "off" || (method == "preflight" && directive(cmd) == "jwt_exempt_methods");
-        if (!upper && !special) {
-            return config_error(cf, quoted(method) + " is no method: write methods in capitals, as in OPTIONS");
+        if (const auto problem = problem_of_method(method, given.size() == 1, directive(cmd) == "jwt_exempt_methods")) {
+            return config_error(cf, *problem);
         }
+        if (!method.empty() && method != "off" && method != "preflight" && !is_well_known(method)) {
+            config_warning(cf, quoted(method) + " of " + directive(cmd) + " is no common method: is it spelt right?");
+        }
+    }
+    if (has("preflight") && has("OPTIONS")) {
+        return config_error(cf,
+                            "\"OPTIONS\" exempts every OPTIONS request, \"preflight\" those of CORS alone: write "
+                            "one of them");
     }
     return set_words(cf, cmd, conf);
 }
+
+constexpr time_t longest_time = time_t{1000} * 365 * 24 * 60 * 60;  // a token cannot say much more
 
 char* set_duration(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
     auto& seconds = *reinterpret_cast<time_t*>(static_cast<char*>(conf) + cmd->offset);
@@ -76,6 +119,9 @@ char* set_duration(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
     seconds = ngx_parse_time(&word, 1);
     if (seconds == static_cast<time_t>(NGX_ERROR)) {
         return config_error(cf, quoted(view(word)) + " is no time: write it as in 15m, 12h or 30d");
+    }
+    if (seconds > longest_time) {
+        return config_error(cf, quoted(view(word)) + " is more than 1000 years: write it as in 15m, 12h or 30d");
     }
     if (seconds == 0 && directive(cmd) != "jwt_decode_leeway") {
         return config_error(cf, directive(cmd) == "jwt_cookie_refresh"
@@ -167,6 +213,37 @@ char* set_header_text(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
     return ngx_conf_set_str_slot(cf, cmd, conf);
 }
 
+/// "off" takes back what is said around.
+char* set_or_off(ngx_conf_t* cf, ngx_command_t* cmd, void* conf, char* (*set)(ngx_conf_t*, ngx_command_t*, void*)) {
+    char* const result = set(cf, cmd, conf);
+    auto& text = *reinterpret_cast<ngx_str_t*>(static_cast<char*>(conf) + cmd->offset);
+    if (result == NGX_CONF_OK && view(text) == "off") {
+        text.len = 0;
+    }
+    return result;
+}
+
+/// A browser takes a path that does not begin with a slash for none (RFC 6265 §5.2.4).
+char* set_cookie_path(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
+    if (!view(words(cf)[1]).starts_with('/')) {
+        return config_error(cf, directive(cmd) + " takes a path with a slash at its start, as in /api/");
+    }
+    return set_header_text(cf, cmd, conf);
+}
+
+/// A browser drops a cookie whose domain is no name of a host.
+char* set_cookie_domain(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
+    const std::string_view domain = view(words(cf)[1]);
+    const auto belongs = [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '-' || c == '_';
+    };
+    if (!std::all_of(domain.begin(), domain.end(), belongs)) {
+        return config_error(cf,
+                            directive(cmd) + " takes a name of letters, digits, \"-\" and \".\", as in example.com");
+    }
+    return set_or_off(cf, cmd, conf, ngx_conf_set_str_slot);
+}
+
 char* set_realm(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
     for (const char c : view(words(cf)[1])) {
         if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f || c == '"' || c == '\\') {
@@ -174,6 +251,7 @@ char* set_realm(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
                 cf, "the realm goes into a quoted header value: write printable ASCII without quotes and backslashes");
         }
     }
+    warn_of_variable(cf, cmd, view(words(cf)[1]));
     return ngx_conf_set_str_slot(cf, cmd, conf);
 }
 
@@ -191,7 +269,12 @@ char* set_nonempty(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
     if (words(cf)[1].len == 0) {
         return config_error(cf, directive(cmd) + " must not be empty: leave the directive out for its default");
     }
+    warn_of_variable(cf, cmd, view(words(cf)[1]));
     return ngx_conf_set_str_slot(cf, cmd, conf);
+}
+
+char* set_encode_issuer(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
+    return set_or_off(cf, cmd, conf, set_nonempty);
 }
 
 char* set_lua_file(ngx_conf_t* cf, ngx_command_t*, void* conf) {
@@ -311,7 +394,7 @@ ngx_command_t directives[] = {
                  offsetof(LocationConfig, refresh_json_key)),
     in_locations("jwt_access_cookie_name", NGX_CONF_TAKE1, guarded_setter<set_header_name>,
                  offsetof(LocationConfig, access_cookie.name)),
-    in_locations("jwt_access_cookie_path", NGX_CONF_TAKE1, guarded_setter<set_header_text>,
+    in_locations("jwt_access_cookie_path", NGX_CONF_TAKE1, guarded_setter<set_cookie_path>,
                  offsetof(LocationConfig, access_cookie.path)),
     in_locations("jwt_access_csrf_header_name", NGX_CONF_TAKE1, guarded_setter<set_header_name>,
                  offsetof(LocationConfig, access_cookie.csrf_header_name)),
@@ -319,11 +402,11 @@ ngx_command_t directives[] = {
                  offsetof(LocationConfig, access_cookie.csrf_field_name)),
     in_locations("jwt_access_csrf_cookie_name", NGX_CONF_TAKE1, guarded_setter<set_header_name>,
                  offsetof(LocationConfig, access_cookie.csrf_cookie_name)),
-    in_locations("jwt_access_csrf_cookie_path", NGX_CONF_TAKE1, guarded_setter<set_header_text>,
+    in_locations("jwt_access_csrf_cookie_path", NGX_CONF_TAKE1, guarded_setter<set_cookie_path>,
                  offsetof(LocationConfig, access_cookie.csrf_cookie_path)),
     in_locations("jwt_refresh_cookie_name", NGX_CONF_TAKE1, guarded_setter<set_header_name>,
                  offsetof(LocationConfig, refresh_cookie.name)),
-    in_locations("jwt_refresh_cookie_path", NGX_CONF_TAKE1, guarded_setter<set_header_text>,
+    in_locations("jwt_refresh_cookie_path", NGX_CONF_TAKE1, guarded_setter<set_cookie_path>,
                  offsetof(LocationConfig, refresh_cookie.path)),
     in_locations("jwt_refresh_csrf_header_name", NGX_CONF_TAKE1, guarded_setter<set_header_name>,
                  offsetof(LocationConfig, refresh_cookie.csrf_header_name)),
@@ -331,10 +414,10 @@ ngx_command_t directives[] = {
                  offsetof(LocationConfig, refresh_cookie.csrf_field_name)),
     in_locations("jwt_refresh_csrf_cookie_name", NGX_CONF_TAKE1, guarded_setter<set_header_name>,
                  offsetof(LocationConfig, refresh_cookie.csrf_cookie_name)),
-    in_locations("jwt_refresh_csrf_cookie_path", NGX_CONF_TAKE1, guarded_setter<set_header_text>,
+    in_locations("jwt_refresh_csrf_cookie_path", NGX_CONF_TAKE1, guarded_setter<set_cookie_path>,
                  offsetof(LocationConfig, refresh_cookie.csrf_cookie_path)),
     in_locations("jwt_cookie_secure", NGX_CONF_FLAG, ngx_conf_set_flag_slot, offsetof(LocationConfig, cookie_secure)),
-    in_locations("jwt_cookie_domain", NGX_CONF_TAKE1, guarded_setter<set_header_text>,
+    in_locations("jwt_cookie_domain", NGX_CONF_TAKE1, guarded_setter<set_cookie_domain>,
                  offsetof(LocationConfig, cookie_domain)),
     in_locations("jwt_cookie_samesite", NGX_CONF_TAKE1, guarded_setter<set_samesite>),
     in_locations("jwt_session_cookie", NGX_CONF_FLAG, ngx_conf_set_flag_slot, offsetof(LocationConfig, session_cookie)),
@@ -366,7 +449,7 @@ ngx_command_t directives[] = {
                  offsetof(LocationConfig, decode_leeway)),
     in_locations("jwt_encode_audience", NGX_CONF_1MORE, guarded_setter<set_words>,
                  offsetof(LocationConfig, encode_audience)),
-    in_locations("jwt_encode_issuer", NGX_CONF_TAKE1, guarded_setter<set_nonempty>,
+    in_locations("jwt_encode_issuer", NGX_CONF_TAKE1, guarded_setter<set_encode_issuer>,
                  offsetof(LocationConfig, encode_issuer)),
     in_locations("jwt_encode_nbf", NGX_CONF_FLAG, ngx_conf_set_flag_slot, offsetof(LocationConfig, encode_nbf)),
     in_locations("jwt_identity_claim", NGX_CONF_TAKE1, guarded_setter<set_nonempty>,
@@ -380,7 +463,7 @@ ngx_command_t directives[] = {
                  anywhere | NGX_HTTP_LMT_CONF),
     {ngx_string("jwt_claim_set"), NGX_HTTP_MAIN_CONF | NGX_CONF_2MORE, guarded_setter<set_claim_variable>,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
-    in_locations("jwt_error_message_key", NGX_CONF_TAKE1, ngx_conf_set_str_slot,
+    in_locations("jwt_error_message_key", NGX_CONF_TAKE1, guarded_setter<set_nonempty>,
                  offsetof(LocationConfig, error_message_key)),
     in_locations("jwt_access_token_expires", NGX_CONF_TAKE1, guarded_setter<set_duration>,
                  offsetof(LocationConfig, access_token_expires)),

@@ -15,8 +15,15 @@ namespace ngx {
     return {static_cast<ngx_str_t*>(cf->args->elts), cf->args->nelts};
 }
 
+/// For a sentence of one line, which goes on behind a long word.
 [[nodiscard]] inline std::string quoted(std::string_view text) {
-    return "\"" + std::string(text) + "\"";
+    constexpr std::size_t longest = 512;
+    std::string out = "\"";
+    for (const char c : text.substr(0, longest)) {
+        const auto byte = static_cast<unsigned char>(c);
+        out += byte < 0x20 || byte == 0x7f ? '?' : c;
+    }
+    return out + (text.size() > longest ? "…\"" : "\"");
 }
 
 [[nodiscard]] inline std::string directive(const ngx_command_t* cmd) {
@@ -36,6 +43,11 @@ namespace ngx {
     return static_cast<char*>(NGX_CONF_ERROR);
 }
 
+/// Whether a text holds a variable of this module: those are empty until a token is judged.
+[[nodiscard]] inline bool shows_token(std::string_view text) noexcept {
+    return text.find("$jwt_") != std::string_view::npos || text.find("${jwt_") != std::string_view::npos;
+}
+
 /// A path of the configuration, relative to its folder.
 [[nodiscard]] std::string full_path(ngx_conf_t* cf, std::string_view path);
 
@@ -46,9 +58,11 @@ namespace ngx {
 [[nodiscard]] char* read_key_file(ngx_conf_t* cf, KeySources& keys, KeySources::Kind kind, std::string_view file);
 [[nodiscard]] char* read_key_request(ngx_conf_t* cf, KeySources& keys);
 
-/// Adds the keys of a secret or file that `allowed` can use; an error sentence where it has none.
-[[nodiscard]] std::optional<std::string> add_verifying_keys(const KeySources::Source& source, jwt::AlgorithmSet allowed,
-                                                            jwt::KeySet& into);
+/// Adds the keys of a secret or file that `allowed` can use; an error sentence where it has none, which names the
+/// directives that allow algorithms.
+[[nodiscard]] std::optional<std::string> add_verifying_keys(
+    const KeySources::Source& source, jwt::AlgorithmSet allowed, jwt::KeySet& into,
+    std::string_view allowed_by = "jwt_algorithm or jwt_decode_algorithms");
 
 /// The key that signs with jwt_algorithm: of jwt_private_key, or the secret; null where there is none.
 [[nodiscard]] tl::expected<std::shared_ptr<const jwt::Key>, std::string> find_signer(const KeySources& sources,

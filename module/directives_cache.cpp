@@ -5,6 +5,12 @@
 
 namespace ngx {
 
+namespace {
+
+constexpr std::size_t greatest_size = std::size_t{1} << 34;  // a worker that cannot have it does not start
+
+}  // namespace
+
 char* set_cache(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     MainConfig& config = *static_cast<MainConfig*>(conf);
     if (config.cache != nullptr) {
@@ -22,6 +28,10 @@ char* set_cache(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     if (static_cast<std::size_t>(size) < jwt::TokenCache::min_size) {
         return config_error(
             cf, "jwt_cache " + std::string(view(word)) + " has no room for tokens: write at least 64k, or \"off\"");
+    }
+    if (static_cast<std::size_t>(size) > greatest_size) {
+        return config_error(
+            cf, "jwt_cache " + std::string(view(word)) + " is for each worker: write at most 16384m (16 GiB)");
     }
     config.cache = make_in_pool<std::size_t>(cf->pool, static_cast<std::size_t>(size));
     return NGX_CONF_OK;

@@ -1,6 +1,8 @@
 #include "directives.hpp"
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 
 #include "conditions.hpp"
 #include "guard.hpp"
@@ -29,7 +31,7 @@ std::optional<std::string> problem_of(jwt::Operator op, std::string_view value) 
     if (!has_variable(value)) {
         return jwt::problem_of_value(op, value);
     }
-    if (value.find("$jwt_") != std::string_view::npos || value.find("${jwt_") != std::string_view::npos) {
+    if (shows_token(value)) {
         return quoted(value) + " is empty while the token is judged: compare claims with other variables";
     }
     return std::nullopt;
@@ -46,6 +48,24 @@ char* read_value(ngx_conf_t* cf, ConditionRule& rule, ngx_str_t& word) {
     return ngx_http_compile_complex_value(&compile) == NGX_OK ? NGX_CONF_OK : failed();
 }
 
+/// A dollar before a letter matches nothing, so that "!~" would hold for everybody. One behind a backslash or within
+/// brackets stands for itself.
+bool has_variable_in_pattern(std::string_view pattern) noexcept {
+    bool in_brackets = false;
+    for (std::size_t i = 0; i + 1 < pattern.size(); ++i) {
+        const char next = pattern[i + 1];
+        if (pattern[i] == '\\') {
+            ++i;
+        } else if (pattern[i] == '[' || pattern[i] == ']') {
+            in_brackets = pattern[i] == '[';
+        } else if (pattern[i] == '$' && !in_brackets &&
+                   (next == '{' || next == '_' || std::isalpha(static_cast<unsigned char>(next)) != 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 #if (NGX_PCRE)
 /// What a pattern may cost: PCRE counts its steps, and how deep they nest. The lower of several limits counts, so that
 /// a pattern cannot raise them.
@@ -54,6 +74,10 @@ constexpr std::string_view pattern_limits = "(*LIMIT_MATCH=50000)(*LIMIT_RECURSI
 char* read_pattern(ngx_conf_t* cf, ConditionRule& rule, std::string_view text) {
     if (text.empty()) {
         return config_error(cf, "an empty pattern matches everything: write the pattern");
+    }
+    if (has_variable_in_pattern(text)) {
+        return config_error(
+            cf, "a pattern knows no variables: write " + quoted(text) + " without the dollar, or compare by = or in");
     }
     std::array<u_char, NGX_MAX_CONF_ERRSTR> said;
     ngx_regex_compile_t compile{};
@@ -109,6 +133,13 @@ char* read_rule(ngx_conf_t* cf, ConditionRule& rule, std::span<ngx_str_t> given)
     std::vector<std::string_view> texts;
     for (const ngx_str_t& word : given) {
         texts.push_back(view(word));
+    }
+    if (texts.size() == 1 && texts[0].find("://") == std::string_view::npos &&
+        texts[0].find_first_of("=<>~") != std::string_view::npos) {
+        return config_error(cf, quoted(texts[0]) + " is one word: write spaces around the operator, as in level >= 3");
+    }
+    if (std::any_of(texts.begin(), texts.end(), [&](std::string_view text) { return text.starts_with(error); })) {
+        return config_error(cf, "\"error=\" is no value: write it once, behind all values");
     }
     auto condition = jwt::parse_condition(texts);
     if (!condition) {

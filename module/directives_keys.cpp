@@ -1,10 +1,15 @@
 #include "directives.hpp"
 
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 
 #include "../core/base64url.hpp"
 #include "guard.hpp"
 #include "key_files.hpp"
+#include "text.hpp"
 
 // Secrets and key files, read and checked at their own line.
 
@@ -61,6 +66,60 @@ std::optional<std::string> decode_hex(std::string_view text) {
     return bytes;
 }
 
+/// "ENV:", "file=" or "base64:".
+bool has_mistaken_prefix(std::string_view word) noexcept {
+    constexpr std::array<std::string_view, 5> names{"file", "env", "hex", "base64", "base64url"};
+    const std::string_view name = word.substr(0, word.find_first_of(":="));
+    return name.size() < word.size() &&
+           std::any_of(names.begin(), names.end(), [name](std::string_view known) { return same_name(name, known); });
+}
+
+/// "$name", "${name}", also amid a text: what a template leaves where nobody filled it in.
+bool has_variable(std::string_view word) noexcept {
+    constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+    if (word.starts_with('$') && word.find_first_not_of(letters, 1) == std::string_view::npos) {
+        return true;
+    }
+    const std::size_t start = word.find("${");
+    return start != std::string_view::npos && word.find('}', start) == word.find_first_not_of(letters, start + 2);
+}
+
+/// "/a/b.c": base64 has slashes, and none of these other signs.
+bool reads_as_path(std::string_view word) noexcept {
+    constexpr std::string_view signs = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-";
+    return word.starts_with('/') && word.find('/', 1) != std::string_view::npos &&
+           word.find_first_of("._-") != std::string_view::npos &&
+           word.find_first_not_of(signs) == std::string_view::npos;
+}
+
+/// A file that is there, a name in a folder that is there, or what can hardly be anything else.
+bool is_path(ngx_conf_t* cf, std::string_view word) {
+    if (reads_as_path(word)) {
+        return true;
+    }
+    const std::size_t slash = word.rfind('/');
+    const std::string path = full_path(cf, word);
+    struct stat found {};
+    return !word.empty() &&
+           (stat(path.c_str(), &found) == 0 || (slash != std::string_view::npos && slash != 0 &&
+                                                stat(path.substr(0, path.rfind('/')).c_str(), &found) == 0));
+}
+
+/// Why a word is no secret, though long enough for one: what anybody can guess signs anything.
+std::optional<std::string> misread_secret(ngx_conf_t* cf, std::string_view word) {
+    if (has_mistaken_prefix(word)) {
+        return "jwt_secret_key has a prefix that it does not know: write file:PATH, env:NAME, base64url:… or hex:…";
+    }
+    if (has_variable(word)) {
+        return "jwt_secret_key knows no variables, and would take the name of one as the secret: write env:NAME for "
+               "one of the environment, or file:PATH";
+    }
+    if (is_path(cf, word)) {
+        return "jwt_secret_key would take the name of a file as the secret: write \"file:\" before it";
+    }
+    return std::nullopt;
+}
+
 /// The secret that a word stands for; an error sentence, which never repeats it.
 tl::expected<std::string, std::string> read_secret(ngx_conf_t* cf, std::string_view word) {
     if (word.starts_with("file:")) {
@@ -73,7 +132,10 @@ tl::expected<std::string, std::string> read_secret(ngx_conf_t* cf, std::string_v
         const std::string variable(word.substr(4));
         const char* value = std::getenv(variable.c_str());
         if (value == nullptr) {
-            return tl::make_unexpected("environment variable " + quoted(variable) + " of jwt_secret_key is not set");
+            return tl::make_unexpected(
+                "environment variable " + quoted(variable) +
+                " of jwt_secret_key is not set: set it where nginx is started, and write \"env " + variable +
+                ";\" at the top of nginx.conf for binary upgrades");
         }
         return std::string(value);
     }
@@ -91,6 +153,9 @@ tl::expected<std::string, std::string> read_secret(ngx_conf_t* cf, std::string_v
             return tl::make_unexpected(std::string("the secret behind \"hex:\" is not pairs of hexadecimal digits"));
         }
         return *bytes;
+    }
+    if (const auto problem = misread_secret(cf, word)) {
+        return tl::make_unexpected(*problem);
     }
     return std::string(word);
 }
@@ -125,6 +190,10 @@ char* set_key_file(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
 }
 
 char* read_key_file(ngx_conf_t* cf, KeySources& keys, KeySources::Kind kind, std::string_view file) {
+    if (file.find("://") != std::string_view::npos) {
+        return config_error(cf, std::string(view(words(cf)[0])) + " takes a file, and " + quoted(file) +
+                                    " is a URL: write jwt_key_request with a location that passes to it");
+    }
     const std::string path = full_path(cf, file);
     const std::string called = std::string(view(words(cf)[0])) + " " + quoted(path);
     KeyFiles& files = key_files(cf);

@@ -173,6 +173,10 @@ char* set_revocation_max_staleness(ngx_conf_t* cf, ngx_command_t* cmd, void* con
             return config_error(cf, "behind the time of " + directive(cmd) + " stands fail=open or fail=closed");
         }
         staleness->closes = option == "fail=closed";
+    } else if (!off) {
+        config_warning(cf, directive(cmd) +
+                               " lets requests pass after its time too: write fail=closed behind it to "
+                               "refuse them, or fail=open");
     }
     config.max_staleness = staleness;
     return NGX_CONF_OK;

@@ -55,6 +55,10 @@ char* read_condition(ngx_conf_t* cf, Requirement& requirement, std::string_view 
     if (text.empty()) {
         return config_error(cf, "empty \"if=\": write a condition, as in if=$http_authorization");
     }
+    if (shows_token(text)) {
+        return config_error(cf, "\"if=\" asks before a token is judged, when " + quoted(text) +
+                                    " is empty, so that nobody would need one: write another variable");
+    }
     ngx_str_t value = str(text);
     auto* condition = static_cast<ngx_http_complex_value_t*>(ngx_pcalloc(cf->pool, sizeof(ngx_http_complex_value_t)));
     if (condition == nullptr) {

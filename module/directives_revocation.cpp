@@ -19,7 +19,8 @@ namespace ngx {
 
 namespace {
 
-constexpr ssize_t least_size = 1024 * 1024;
+constexpr off_t least_size = off_t{1} << 20;
+constexpr off_t greatest_size = off_t{1} << 40;  // all of it is mapped into each worker
 
 std::string quoted_folder(const std::string& folder) {
     return "revocation store " + quoted(folder);
@@ -111,6 +112,9 @@ char* set_revocation_store(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
     }
     auto* config = make_in_pool<RevocationConfig>(cf->pool);
     config->origin = Origin::here(cf);
+    if (view(words(cf)[1]) == "off" || words(cf)[1].len == 0) {
+        return config_error(cf, "jwt_revocation_store takes a folder: remove the line where nothing is to be kept");
+    }
     config->store.folder = full_path(cf, view(words(cf)[1]));
     while (config->store.folder.size() > 1 && config->store.folder.ends_with('/')) {
         config->store.folder.pop_back();
@@ -122,8 +126,8 @@ char* set_revocation_store(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
         }
         ngx_str_t value = str(option.substr(5));
         const off_t size = ngx_parse_offset(&value);
-        if (size < least_size) {
-            return config_error(cf, "\"size=\" takes a size of at least 1m");
+        if (size < least_size || size > greatest_size) {
+            return config_error(cf, "\"size=\" takes a size from 1m to 1024g");
         }
         config->store.size = static_cast<std::uint64_t>(size);
     }

@@ -61,7 +61,7 @@ tl::expected<std::shared_ptr<const jwt::Key>, std::string> find_encrypter(const 
     const jwt::Key& first = *source.keys.keys().front();
     const std::string served = names(first.encrypts());
     return tl::make_unexpected(
-        source.name + " is a " + first.description() + ", which does not encrypt with " +
+        source.name + " is an " + first.description() + ", which does not encrypt with " +
         std::string(name(management)) + " and " + std::string(name(encryption)) +
         (served.empty() ? ": name a key for encryption" : ": it serves " + served + names(first.direct_encryptions())));
 }

@@ -38,16 +38,16 @@ std::vector<std::string> strings(const ngx_array_t* list) {
     return texts;
 }
 
-/// "RS256 (or RS384 …)": what to write for keys that serve other algorithms than those allowed.
-std::string advice(jwt::AlgorithmSet served) {
+/// What to write for keys that serve other algorithms than those allowed.
+std::string advice(jwt::AlgorithmSet served, std::string_view allowed_by) {
     return served.empty() ? "it serves no signature algorithm"
-                          : "write jwt_algorithm or jwt_decode_algorithms with one of " + names(served);
+                          : "write " + std::string(allowed_by) + " with one of " + names(served);
 }
 
 }  // namespace
 
 std::optional<std::string> add_verifying_keys(const KeySources::Source& source, jwt::AlgorithmSet allowed,
-                                              jwt::KeySet& into) {
+                                              jwt::KeySet& into, std::string_view allowed_by) {
     if (source.kind == KeySources::Kind::secret) {
         const jwt::AlgorithmSet wanted = allowed & jwt::hmac_algorithms;
         if (wanted.empty()) {
@@ -71,8 +71,8 @@ std::optional<std::string> add_verifying_keys(const KeySources::Source& source, 
     }
     if (!usable) {
         const auto& first = *source.keys.keys().front();
-        return source.name + " is " + (first.symmetric() ? "an " : "a ") + first.description() + ", which " +
-               names(allowed) + " cannot use: " + advice(source.keys.verifies());
+        return source.name + " is an " + first.description() + ", which " + names(allowed) +
+               " cannot use: " + advice(source.keys.verifies(), allowed_by);
     }
     return std::nullopt;
 }
@@ -153,7 +153,7 @@ char* prepare_keys(ngx_conf_t* cf, LocationConfig& config) {
         if (*signer == nullptr && source.kind == KeySources::Kind::private_key) {
             const auto& key = *source.keys.keys().front();
             return config_error(cf, source.origin,
-                                source.name + " is a " + key.description() +
+                                source.name + " is an " + key.description() +
                                     ", which does not sign with jwt_algorithm " +
                                     std::string(jwt::name(signing_algorithm(config))) +
                                     ": write jwt_algorithm with one of " + names(key.signs()));
@@ -461,15 +461,44 @@ void note_uses(ngx_conf_t* cf, LocationConfig& conf) noexcept {
     conf.settles = judges && (renews || conf.close_on_expiry != 0 || conf.content == Content::logout ||
                               conf.content == Content::refresh);
     uses.judging = uses.judging || judges;
+    uses.content = uses.content || conf.content != Content::none;
     uses.settling = uses.settling || conf.settles || any;
     uses.satisfy_any = uses.satisfy_any || (judges && any);
     uses.renewal = uses.renewal || renews;
+}
+
+/// Who says for a location alone how tokens are verified hardly means it to be open. `conf` is as it was read.
+void warn_of_open_location(ngx_conf_t* cf, const LocationConfig& conf, const LocationConfig& prev) noexcept {
+    const auto* core =
+        static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+    const KeySources* keys = conf.key_sources;
+    if (core->name.len == 0) {
+        auto& main = *static_cast<MainConfig*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_jwt_module));
+        if (keys == nullptr) {
+            keys = prev.key_sources;
+        }
+        if (keys != nullptr && main.common_keys == nullptr) {
+            main.common_keys = &keys->sources.front().origin;
+        }
+        return;
+    }
+    const Origin* said = keys != nullptr ? &keys->sources.front().origin : conf.profile_origin;
+    const bool open = conf.required == nullptr && prev.required == nullptr && conf.content == Content::none;
+    if (open && core->locations == nullptr && said != nullptr) {
+        config_warning(cf, *said,
+                       "a location asks nobody for a token, and says how to verify one: write jwt_required into it, or "
+                       "\"jwt_required off\"");
+    }
 }
 
 char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     const bool own_refresh = conf.cookie_refresh_origin != nullptr;
     if (!own_refresh) {
         conf.cookie_refresh_origin = prev.cookie_refresh_origin;
+    }
+    warn_of_open_location(cf, conf, prev);
+    if (merge_content(cf, conf, prev) != NGX_CONF_OK) {
+        return failed();
     }
     merge_texts(conf, prev);
     merge_values(cf, conf, prev);

@@ -10,7 +10,7 @@ std::optional<std::string> add_keys(ngx_conf_t* cf, const IssuerBlock& block, Ke
     for (const auto& source : block.keys.sources) {
         auto problem = source.kind == KeySources::Kind::request
                            ? add_key_request(cf, source, block.algorithms, keys)
-                           : add_verifying_keys(source, block.algorithms, keys.verifying);
+                           : add_verifying_keys(source, block.algorithms, keys.verifying, "\"algorithms\"");
         if (problem) {
             return problem;
         }

@@ -68,6 +68,10 @@ ngx_int_t finish_configuration(ngx_conf_t* cf) noexcept {
         add_key_zone(cf, *config->key_requests) != NGX_OK) {
         return NGX_ERROR;
     }
+    if (config->common_keys != nullptr && !config->uses.judging && !config->uses.content) {
+        config_warning(cf, *config->common_keys,
+                       "keys are named, and no location asks for a token: write jwt_required");
+    }
     if (finish_revocation(cf) != NGX_CONF_OK || finish_replication(cf) != NGX_CONF_OK) {
         return NGX_ERROR;
     }

@@ -62,7 +62,11 @@ like($inspected->{out}, qr/made by somebody who knows that secret.*refused as ex
 my $changed = $claims =~ s/(.)\z/$1 eq 'A' ? 'B' : 'A'/er;
 is_deeply([@{ jwt('decrypt', '--key', $secret, $changed) }{qw(exit out)}], [1, ''], 'a changed one is refused');
 like(jwt('decrypt', '--key', $signing, $claims)->{said}, qr/algorithm_not_allowed/, 'a key of another kind says so');
-like(jwt('decrypt', $claims)->{said}, qr/no key is named/, 'and so does none');
+like(jwt('decrypt', $claims)->{said}, qr/no key is named: write --key FILE .* with a private key or a secret$/, 'and so does none');
+my $signed = jwt('sign', '--key', $signing, '--identity', 'a')->{out} =~ s/\n//r;
+like(jwt('decrypt', '--key', $secret, $signed)->{said}, qr/^jwt: segments.*signed and not encrypted: "jwt verify" judges it$/s, 'decrypt says what a signed token is');
+like(jwt('verify', '--key', $signing, $claims)->{said}, qr/^jwt: segments.*five parts is encrypted: "jwt decrypt" prints/s, 'verify says what an encrypted one is');
+unlike(jwt('verify', '--key', $signing, "$signed.")->{said}, qr/note:/, 'and nothing of what is neither');
 like(jwt('decrypt', '--batch', '--key', $secret)->{said}, qr/leave out --key/, '--batch has its keys in its lines');
 like(jwt('sign', '--key', $signing, '--identity', 'a', '--encrypt-enc', 'A128GCM')->{said}, qr/write --encrypt-to FILE/, 'sign wants to know for whom');
 like(jwt('sign', '--key', $signing, '--identity', 'a', '--encrypt-to', $secret, '--encrypt-alg', 'RSA-OAEP')->{said}, qr/it serves dir A256KW A256GCMKW/, 'and how the key can');

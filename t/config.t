@@ -121,6 +121,10 @@ my @directives = (
     ['locations= twice', "$key jwt_required locations=json locations=cookies;",
         qr/"locations=" is given twice: write one, as in locations=headers,cookies/, "$key jwt_required locations=json,cookies;"],
     ['if= empty', "$key jwt_required if=;", qr/empty "if=": write a condition/, "$key jwt_required if=\$arg_a;"],
+    ['if= of what is known only later', "$key jwt_required if=\$jwt_identity;",
+        qr/"if=" asks before a token is judged, when "\$jwt_identity" is empty, so that nobody would need one: write another/,
+        "$key jwt_required if=\$arg_jwt_identity;"],
+    ['if= of the same in braces', "$key jwt_required if=x\${jwt_status};", qr/"x\$\{jwt_status\}" is empty/, "$key jwt_required if=x\$status;"],
     ['if= twice', "$key jwt_required if=\$arg_a if=\$arg_b;", qr/"if=" is given twice/, "$key jwt_required if=\$arg_a\$arg_b;"],
     ['jwt_required twice', "$key jwt_required;\njwt_required fresh; #!", qr/"jwt_required" directive is duplicate/,
         "$key jwt_required fresh;"],
@@ -135,6 +139,9 @@ my @directives = (
     ['a negative time', "jwt_access_token_expires -1;", qr/"-1" is no time/, "jwt_access_token_expires 1;"],
     ['tokens that expire at once', "jwt_refresh_token_expires 0;",
         qr/expires at once serves nobody: write a time as in 15m, or "off" for never/, "jwt_refresh_token_expires off;"],
+    ['tokens that never end, in seconds', "jwt_access_token_expires 9223372036854775807;", qr/"9223372036854775807" is more than 1000 years: write it as in 15m/,
+        "jwt_access_token_expires 1000y;"],
+    ['a leeway for ever', "jwt_decode_leeway 1001y;", qr/"1001y" is more than 1000 years/, "jwt_decode_leeway 1m;"],
     ['a leeway of off', "jwt_decode_leeway off;", qr/"off" is no time/, "jwt_decode_leeway 0;"],
     ['never, by another name', "jwt_refresh_token_expires never;", qr/"never" is no time: write/, "jwt_refresh_token_expires off;"],
     ['sessions that slide by nothing', 'jwt_cookie_refresh 0;', qr/renewed in its last 0 seconds: write a time as in 30m, or "off"/,
@@ -180,7 +187,13 @@ my @directives = (
         "jwt_refresh_csrf_cookie_name a.b;"],
     ['a cookie path that carries an attribute', 'jwt_access_cookie_path "/; Secure";', qr/jwt_access_cookie_path goes into a header line/,
         "jwt_access_cookie_path /api/;"],
-    ['a cookie domain with a line break', "jwt_cookie_domain \"a\\nb\";", qr/jwt_cookie_domain goes into a header line/,
+    (map { my $name = "jwt_$_\_path"; map { ["$name, which is \"$_\"", "$name \"$_\";", qr/$name takes a path with a slash at its start, as in/, "$name /api;"] } 'api', '' }
+        qw(access_cookie refresh_cookie access_csrf_cookie refresh_csrf_cookie)),
+    ['a cookie domain that is a URL', 'jwt_cookie_domain https://example.com;', qr/jwt_cookie_domain takes a name of letters, digits, "-" and "\.", as in example\.com/,
+        'jwt_cookie_domain example.com;'],
+    ['a cookie domain that is a variable', 'jwt_cookie_domain $host;', qr/jwt_cookie_domain takes a name/, 'jwt_cookie_domain "";'],
+    ['an empty key for messages', 'jwt_error_message_key "";', qr/jwt_error_message_key must not be empty/, 'jwt_error_message_key error;'],
+    ['a cookie domain with a line break', "jwt_cookie_domain \"a\\nb\";", qr/jwt_cookie_domain takes a name/,
         "jwt_cookie_domain .example.com;"],
     ['an empty CSRF field', 'jwt_access_csrf_field_name "";',
         qr/jwt_access_csrf_field_name must not be empty: leave the directive out for its default/, "jwt_access_csrf_field_name csrf;"],
@@ -192,6 +205,12 @@ my @directives = (
         "jwt_decode_audience api;"],
     ['a method in small letters', "jwt_csrf_methods post;", qr/"post" is no method: write methods in capitals/, "jwt_csrf_methods POST;"],
     ['preflight where it has no meaning', "jwt_csrf_methods preflight;", qr/"preflight" is no method/, "jwt_exempt_methods preflight;"],
+    ['off beside methods', "jwt_exempt_methods off POST;", qr/"off" stands alone: remove it, or the methods/, "jwt_exempt_methods off;"],
+    ['methods beside off', "jwt_csrf_methods POST off;", qr/"off" stands alone/, "jwt_csrf_methods off;"],
+    ['preflight beside all of OPTIONS', "jwt_exempt_methods preflight OPTIONS;",
+        qr/"OPTIONS" exempts every OPTIONS request, "preflight" those of CORS alone: write one of them/, "jwt_exempt_methods preflight GET;"],
+    ['an algorithm whose quote is missing', 'jwt_algorithm "' . "HS256\n" x 500 . '"; #!', qr/write one of HS256 .* in \S+:\d+$/s, 'jwt_algorithm HS256;'],
+    ['a claim whose quote is missing', "$key location / { jwt_required;\n jwt_require_claim " . 'a' x 3000 . '. x; #!' . "\n}", qr/^.{1200,1400}\.\.\. in \S+$/, "$key location / { jwt_required; jwt_require_claim a; }"],
     ['a realm with a quote', q(jwt_realm 'a"b';), qr/realm goes into a quoted header value: write printable ASCII/, 'jwt_realm "a b";'],
     ['a flag that is neither on nor off', "jwt_cookie_secure yes;", qr/invalid value "yes" in "jwt_cookie_secure" directive, it must be "on" or "off"/,
         "jwt_cookie_secure on;"],
@@ -225,6 +244,11 @@ my @directives = (
     ['a handler that the file has not', "$key jwt_lua_file %%DIR%%/hooks.lua; location / {\n jwt_handler helo; #!\n}",
         qr/no handler "helo" in "\S+hooks\.lua": write a function of that name into its table "handlers"/,
         "$key jwt_lua_file %%DIR%%/hooks.lua; location / {\n jwt_handler hello;\n}"],
+    ['a handler behind proxy_pass', "$key jwt_lua_file %%DIR%%/hooks.lua; location / {\n proxy_pass http://127.0.0.1:1;\n jwt_handler hello; #!\n}",
+        qr/a location has one content, and beside jwt_handler another directive \(as proxy_pass\) makes this one's: remove one of them/,
+        "$key jwt_lua_file %%DIR%%/hooks.lua; location / { jwt_handler hello; }"],
+    ['a handler before proxy_pass', "$key jwt_lua_file %%DIR%%/hooks.lua; location / {\n jwt_handler hello; #!\n proxy_pass http://127.0.0.1:1;\n}",
+        qr/a location has one content, and beside jwt_handler another/, "$key location / { proxy_pass http://127.0.0.1:1; }"],
     ['jwt_handler twice', "$key jwt_lua_file %%DIR%%/hooks.lua; location / {\n jwt_handler hello;\n jwt_handler hello; #!\n}",
         qr/"jwt_handler" directive is duplicate/, "$key jwt_lua_file %%DIR%%/hooks.lua; location / { jwt_handler hello; }"],
 );
@@ -240,6 +264,14 @@ my @http_directives = (
     ['jwt_lua_limit without words', "jwt_lua_limit;", qr/invalid number of arguments in "jwt_lua_limit"/, "jwt_lua_limit time=10ms;"],
     ['jwt_cache that is no size', "jwt_cache much;", qr/"much" is no size: write it as in 512k or 8m, or "off"/, "jwt_cache 512k;"],
     ['jwt_cache without room', "jwt_cache 63k;", qr/jwt_cache 63k has no room for tokens: write at least 64k, or "off"/, "jwt_cache 64k;"],
+    ['jwt_cache with more than there is', "jwt_cache 1000000m;", qr/jwt_cache 1000000m is for each worker: write at most 16384m/, "jwt_cache 16m;"],
+    ['a store that is off', "jwt_revocation_store off;", qr/jwt_revocation_store takes a folder: remove the line/, "jwt_realm x;"],
+    ['a store without a name', 'jwt_revocation_store "";', qr/jwt_revocation_store takes a folder/, 'jwt_realm x;'],
+    ['a store of more than there is', "jwt_revocation_store %%DIR%%/store size=1000000g;", qr/"size=" takes a size from 1m to 1024g/,
+        "jwt_revocation_store %%DIR%%/store size=1024g;"],
+    ['an issuer whose key serves another algorithm', "jwt_issuer i { issuer x; algorithms RS256;public_key %%DIR%%/ec.pub; }\nserver { listen 127.0.0.1:29998; location / { jwt_required; jwt_trust i; } } #!",
+        qr/jwt_issuer i: public_key "\S+" is an EC P-256 public key, which RS256 cannot use: write "algorithms" with one of ES256/,
+        "jwt_issuer i { issuer x; algorithms ES256; public_key %%DIR%%/ec.pub; }"],
     ['jwt_cache twice', "jwt_cache 1m;\njwt_cache off; #!", qr/"jwt_cache" directive is duplicate/, "jwt_cache off;"],
     ['jwt_lua_limit twice', "jwt_lua_limit time=10ms;\njwt_lua_limit time=20ms; #!", qr/"jwt_lua_limit" directive is duplicate/, "jwt_lua_limit time=20ms;"],
 );
@@ -264,6 +296,14 @@ my @secrets = (
     secret_row('row 4: the text of a PEM as secret', qq("$pem"), qr/jwt_secret_key is a PEM text and no HMAC secret/),
     secret_row('row 4: a JWK as secret', 'file:%%DIR%%/rsa.jwk', qr/secret file "\S+" is a JWK text and no HMAC secret/, 'file:%%DIR%%/secret'),
     secret_row('row 4: an SSH key as secret', 'file:%%DIR%%/ssh.pub', qr/secret file "\S+" is an SSH key and no HMAC secret/, 'file:%%DIR%%/secret'),
+    secret_row('the name of a file as secret', '%%DIR%%/secret', qr/jwt_secret_key would take the name of a file as the secret: write "file:" before it/, 'file:%%DIR%%/secret'),
+    secret_row('the name of a file that is not there', "%%DIR%%/$mark-$mark-$mark-$mark", qr/would take the name of a file as the secret/, 'file:%%DIR%%/secret'),
+    secret_row('a path that leads nowhere', "/$mark/$mark/$mark-$mark.$mark", qr/would take the name of a file as the secret/, "/$mark/$mark/$mark$mark$mark"),
+    secret_row('a variable as secret', "\$\{$mark\_$mark\_$mark\_$mark\}", qr/jwt_secret_key knows no variables.*write env:NAME/, 'env:JWT_TEST_SECRET'),
+    secret_row('a variable without braces', "\$$mark\_$mark\_$mark\_$mark", qr/jwt_secret_key knows no variables/, "'\$$mark \$$mark \$$mark /$mark'"),
+    (map { my $prefix = $_; secret_row("a secret behind $prefix", "$prefix$mark-$mark-$mark-$mark",
+        qr/jwt_secret_key has a prefix that it does not know: write file:PATH, env:NAME, base64url:… or hex:…/, "x$prefix$mark-$mark-$mark-$mark") }
+        qw(FILE: file= ENV: env= base64: Base64URL= HEX:)),
     ['a secret too short for HS512', "jwt_algorithm HS512;\njwt_secret_key $mark-$mark-$mark-$mark-$mark; #!\njwt_required;",
         qr/jwt_secret_key has 49 bytes, HS512 needs at least 64/, "jwt_algorithm HS512;\n$key\njwt_required;"],
     ['a secret for RS256', "jwt_algorithm RS256;\n$key #!\njwt_required;",
@@ -299,6 +339,8 @@ my @keys = (
     public_row('is a set that is no array', 'object.jwks', qr/has a member "keys" that is no array/, 'two.jwks'),
     public_row('is a set of unusable keys', 'bad.jwks', qr/holds no usable key: key 1 \(kid "a"\) is of kty "FOO"/, 'two.jwks'),
     public_row('is a set of two keys with one kid (row 16)', 'twins.jwks', qr/holds two keys of kid "a": give each its own/, 'two.jwks'),
+    ['a public key that is a URL', "jwt_public_key https://idp.example/jwks;", qr/jwt_public_key takes a file, and "https:\S+" is a URL: write jwt_key_request/,
+        "jwt_public_key %%DIR%%/rsa.pub;"],
     ['a private key that is public', "jwt_private_key %%DIR%%/rsa.pub;",
         qr/jwt_private_key "\S+rsa\.pub" holds no private key: write jwt_public_key/, "jwt_private_key %%DIR%%/rsa.key;"],
     ['a private key that is encrypted', "jwt_private_key %%DIR%%/locked.key;",
@@ -446,6 +488,33 @@ for my $row (@lua) {
     put('hooks.lua', $text);
     refused("Lua: $name", "\njwt_lua_file %%DIR%%/hooks.lua; #!", qr{(?=.*(?:hooks\.lua"?:|/(?:faulty|circle)\.lua:))(?=.*$message)});
 }
+
+# Taken, and said to be odd: what may be meant, and hardly is.
+sub warned {
+    my ($name, $text, $message, $in_http) = @_;
+    my ($code, $output) = said($text, $in_http);
+    my $line = marked_line($text);
+    my @said = grep { /\[warn\]/ && /snippet\.conf:$line$/ } split /\n/, $output;
+    ok($code == 0 && (defined $message ? @said == 1 && $said[0] =~ $message : !@said), $name) or diag("$text\n$output");
+    return;
+}
+warned('a method that is misspelt', 'jwt_csrf_methods PSOT PUT;', qr/"PSOT" of jwt_csrf_methods is no common method: is it spelt right\?/);
+warned('methods that are common', 'jwt_csrf_methods POST QUERY PROPFIND; jwt_exempt_methods preflight GET;');
+warned("$_->[0] with a variable", "$_->[0] $_->[1];", qr/$_->[0] knows no variables: "\Q$_->[1]\E" is taken to the letter/)
+    for ['jwt_realm', '$host'], ['jwt_decode_issuer', 'https://$host'], ['jwt_decode_audience', '${host}'], ['jwt_encode_issuer', 'https://$host/'], ['jwt_identity_claim', '$name'];
+warned("$_->[0] with a dollar", "$_->[0] $_->[1];") for ['jwt_realm', '"10 $ a day"'], ['jwt_decode_issuer', 'https://host/$'];
+warned('how old, and nothing said of it', 'jwt_revocation_max_staleness 1m;', qr/jwt_revocation_max_staleness lets requests pass after its time too: write fail=closed behind it/);
+warned('how old, on purpose', 'jwt_revocation_max_staleness 1m fail=open;');
+my $named = "location / {\n $key #!\n";
+warned('keys, and nobody is asked', "$named}", qr/a location asks nobody for a token, and says how to verify one: write jwt_required into it, or "jwt_required off"/);
+warned('a profile, and nobody is asked', "location / {\n jwt_profile rfc9068; #!\n}", qr/a location asks nobody for a token/);
+warned('keys of a server, and nobody is asked', "$key #!\nlocation / { }", qr/keys are named, and no location asks for a token: write jwt_required/);
+warned('keys of a server, for one of its locations', "$key #!\nlocation / { }\nlocation /a { jwt_required; }");
+warned('keys of all servers, and nobody is asked', "$key #!\nserver { listen 127.0.0.1:29999; }", qr/keys are named, and no location/, 1);
+warned('keys, and somebody is asked', "$named jwt_required;\n}");
+warned('keys, and all is open on purpose', "$named jwt_required off;\n}");
+warned('keys for what is within', "$named location /a { jwt_required; }\n}");
+warned('keys for a handler', "$named jwt_lua_file %%DIR%%/hooks.lua; jwt_handler hello;\n}") if put('hooks.lua', $files{'hooks.lua'}) || 1;
 
 # nginx itself finds this one, once all variables are known.
 my ($code, $output) = said("$key jwt_required if=\$no_such_thing;");

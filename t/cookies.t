@@ -47,11 +47,12 @@ my $t = JWTTest->new(files => { 'hooks.lua' => $lua }, config => <<"EOF_CONFIG")
     client_body_buffer_size 1k;
 
     location = /make { jwt_handler make; }
-    location = /dressed {
+    location /dressed {
         jwt_handler make;
         jwt_cookie_secure on; jwt_cookie_domain .example.com; jwt_cookie_samesite Strict; jwt_session_cookie off;
         jwt_access_cookie_name a; jwt_access_cookie_path /a/; jwt_access_csrf_cookie_name ca; jwt_access_csrf_cookie_path /ca/;
         jwt_refresh_cookie_name r; jwt_refresh_cookie_path /r/; jwt_refresh_csrf_cookie_name cr; jwt_refresh_csrf_cookie_path /cr/;
+        location = /dressed/of-one-host { jwt_handler make; jwt_cookie_domain off; }
     }
     location = /lax { jwt_handler make; jwt_cookie_samesite Lax; }
     location = /samesite-off { jwt_handler make; jwt_cookie_samesite off; }
@@ -110,6 +111,7 @@ my @dressed = (
 lines_are('/dressed?case=both', \@dressed, 'every directive of cookies');
 lines_are('/dressed?case=domain', [map { my $line = $_; $line =~ s/\\\.example\\\.com/\\.other\\.example/; qr/$line/ } @dressed[0, 1]], 'domain wins over jwt_cookie_domain');
 lines_are('/dressed?case=no_domain', [map { my $line = $_; $line =~ s/; Domain=\\\.example\\\.com//; qr/$line/ } @dressed[0, 1]], 'also an empty one');
+lines_are('/dressed/of-one-host?case=both', [map { my $line = $_; $line =~ s/; Domain=\\\.example\\\.com//; qr/$line/ } @dressed], 'jwt_cookie_domain off');
 lines_are('/dressed?case=age', [map { my $line = $_; $line =~ s/31540000/60/; qr/$line/ } @dressed[0, 1]], 'max_age wins over jwt_session_cookie');
 lines_are('/lax?case=access', [map { qr/$_; SameSite=Lax/ } @access], 'SameSite=Lax');
 lines_are('/samesite-off?case=access', \@access, 'jwt_cookie_samesite off');

@@ -113,10 +113,14 @@ my $t = JWTTest->new(files => { 'hooks.lua' => $lua, 'es.key' => $pair->{private
         jwt_access_token_expires 5m; jwt_refresh_token_expires off; jwt_encode_issuer issuer; jwt_encode_audience a b;
         jwt_encode_nbf off; jwt_cookie_csrf_protect off; jwt_identity_claim who;
         location = /made/create { jwt_handler create; }
+        location = /made/off { jwt_encode_issuer off; jwt_encode_audience off; jwt_handler create; }
         location = /made/es { jwt_algorithm ES256; jwt_private_key %%DIR%%/es.key; jwt_handler create; }
     }
     location = /strict { jwt_decode_issuer issuer; jwt_decode_audience a; jwt_handler decode; }
     location = /by-post { limit_except POST { deny all; } jwt_handler plain; }
+    location = /within-limit { jwt_required; jwt_handler plain; limit_except GET { jwt_require_claim level >= 3; } }
+    location = /within-if { jwt_required; if (\$arg_a) { set \$unused 1; } jwt_handler plain; }
+    location = /another { if (\$arg_a) { proxy_pass http://127.0.0.1:1; } jwt_handler plain; }
     location = /no-key { jwt_algorithm ES256; jwt_public_key %%DIR%%/es.key; jwt_handler create; }
 EOF_CONFIG
 
@@ -142,6 +146,14 @@ is_deeply([@$plain{qw(status body)}, $plain->{headers}{'content-type'}], [200, '
 is($t->request('HEAD', '/plain')->{headers}{'content-length'}, 5, 'HEAD: the same without the body');
 is($t->get('/by-post')->{status}, 403, 'limit_except guards a handler');
 is($t->post('/by-post', [], '')->{status}, 200, 'and lets through what it names');
+sub by_token { my ($method, $path, %claims) = @_; return $t->request($method, $path, [Authorization => 'Bearer ' . token(claims(%claims))], '') }
+is(by_token(GET => '/within-limit')->{body}, 'plain', 'a handler beside limit_except');
+is(by_token(POST => '/within-limit')->{status}, 403, 'with a condition in it');
+is(by_token(POST => '/within-limit', level => 3)->{body}, 'plain', 'and what is let through reaches the handler');
+is(by_token(GET => '/within-if?a=1')->{body}, 'plain', 'so does a request that an "if" without content matches');
+is($t->get('/within-if?a=1')->{status}, 401, 'which is guarded too');
+is($t->get('/another')->{body}, 'plain', 'a handler beside an "if" with content of its own');
+is($t->get('/another?a=1')->{status}, 502, 'which counts there');
 
 my $about = $t->request('PATCH', '/about?a=1&b=x%20y+z&a=2&empty=&flag&%63=d', ['X-Thing' => 'thing', 'X-Twice' => 1, 'X-Twice' => 2], '');
 is_deeply($about->{json}, {
@@ -219,6 +231,8 @@ my ($own, $own_header, $own_claims) = made('case=access', '/made/create');
 is_deeply([sort keys %$own_claims], [qw(aud exp fresh iat iss jti type who)], 'directives decide on the claims');
 is_deeply([@$own_claims{qw(iss aud who)}, $own_claims->{exp} - $own_claims->{iat}], ['issuer', ['a', 'b'], 'alice', 300], 'and on what they hold');
 ok(!exists((made('case=access&refresh=1', '/made/create'))[2]{exp}), 'jwt_refresh_token_expires off');
+is_deeply([@{(made('case=access', '/made/off'))[2]}{qw(iss aud who)}], [undef, undef, 'alice'], 'jwt_encode_issuer off, jwt_encode_audience off')
+    if is_deeply([@{$own_claims}{qw(iss aud)}], ['issuer', ['a', 'b']], 'both are inherited');
 is_deeply((made('case=access&identity=table', '/made/create'))[2]{who}, { id => 1 }, 'an identity that is a table');
 my ($es) = made('case=access', '/made/es');
 is(Crypt::JWT::decode_jwt(token => $es, key => \$pair->{public})->{who}, 'alice', 'ES256');

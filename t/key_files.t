@@ -143,7 +143,7 @@ my %bad = (
     'one that is cut short' => ['set.jwks', substr(set([a => $one]), 0, 60), 'is no JSON'],
     'an empty one' => ['set.jwks', '', 'is empty'],
     'one without keys' => ['set.jwks', '{"keys":[]}', 'holds no keys'],
-    'one that its location cannot use' => ['set.jwks', set([r => $rsa]), 'is a RSA 2048-bit public key, which ES256 cannot use'],
+    'one that its location cannot use' => ['set.jwks', set([r => $rsa]), 'is an RSA 2048-bit public key, which ES256 cannot use'],
     'one that one of its locations cannot use' => ['plain.pem', $rsa->{public}, 'which ES256 cannot use'],
     'a public key in place of a private one' => ['own.pem', $one->{public}, 'holds no private key'],
     'one that does not sign so' => ['own.pem', $rsa->{private}, 'cannot use'],

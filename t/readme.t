@@ -108,10 +108,10 @@ for my $example (grep { !/load_module/ } @nginx) {
     my ($code, $said) = JWTTest->nginx_t(
         http   => 'jwt_secret_key file:%%DIR%%/jwt.secret; jwt_revocation_store %%DIR%%/revoked size=4m; '
             . 'limit_req_zone $binary_remote_addr zone=addresses:1m rate=1r/s; ' . in_place($outer),
-        config => in_place($inner),
+        config => in_place($inner) . "location = /asks { jwt_required; }",
         files  => \%files
     );
-    is($code, 0, 'nginx -t takes: ' . (split /\n/, $example)[0]) or diag($said);
+    ok($code == 0 && $said !~ /\[warn\]/, 'nginx -t takes without a warning: ' . (split /\n/, $example)[0]) or diag($said);
 }
 
 for my $i (0 .. $#lua) {
@@ -124,7 +124,7 @@ for my $i (0 .. $#lua) {
 
 # Each directive of the module is in README, with its name.
 open my $table, '<', "$FindBin::Bin/../module/directives.cpp" or die "directives.cpp: $!";
-my %directives = map { $_ => 1 } do { local $/; <$table> } =~ /"(jwt_[a-z_]+)",/g;
+my %directives = map { $_ => 1 } do { local $/; <$table> } =~ /"(jwt_[a-z_]+)"\)?,/g;
 cmp_ok(scalar keys %directives, '>', 40, 'the command table was read');
 for my $name (sort keys %directives) {
     like($readme, qr/`$name\b/, "README has $name");
@@ -217,5 +217,42 @@ is(is_active($access), 0, 'sessions: the token is revoked');
 is($sessions->post('/oauth/revoke', \@form, 'token=' . token(claims(jti => 'x')))->{status}, 200, 'endpoints: revoke');
 is($sessions->post('/admin/revocations', $json, '{"subject":"bob"}')->{status}, 201, 'administration: revoke');
 is(scalar(grep { $_->{name} eq 'bob' } @{ $sessions->get('/admin/revocations')->{json}{revocations} }), 1, 'administration: list');
+
+# Conditions, roles by a hook, a key for each tenant, encrypted tokens, and limits for each user.
+my ($tenants) = grep { /secrets\[payload\.tenant\]/ } @lua;
+my ($admins)  = grep { /You need the role admin/ } @lua;
+my $mixed = JWTTest->new(
+    files  => { %files, 'tenants.lua' => $tenants, 'admins.lua' => $admins },
+    http   => 'jwt_secret_key file:%%DIR%%/jwt.secret; limit_req_zone $jwt_identity zone=users:1m rate=1r/m;',
+    config => join('', map { in_place($_) } grep { /location \/(?:reports|accounts)\// } @nginx) . <<'EOF_CONFIG',
+    location /tenants/ { jwt_required; jwt_lua_file %%DIR%%/tenants.lua; proxy_pass %%BACKEND%%; }
+    location /admins/ { jwt_required; jwt_lua_file %%DIR%%/admins.lua; proxy_pass %%BACKEND%%; }
+    location /api/ { jwt_required; try_files /none @api; }
+    location @api { limit_req zone=users; proxy_pass %%BACKEND%%; }
+EOF_CONFIG
+);
+my @report = (scope => 'read reports', realm_access => { roles => ['analyst'] }, 'https://example.com/tenant' => 'acme');
+sub reported {
+    my ($status, $method, $tenant, $name, %more) = @_;
+    my $bearer = 'Bearer ' . token(claims(@report, %more));
+    is($mixed->request($method, '/reports/', [Authorization => $bearer, 'X-Tenant' => $tenant], '')->{status}, $status, "conditions: $name");
+}
+reported(200, 'GET', 'acme', 'all hold');
+reported(404, 'GET', 'umbrella', 'another tenant');
+reported(403, 'GET', 'acme', 'half of the scope', scope => 'read');
+reported(403, 'POST', 'acme', 'no level');
+reported(200, 'POST', 'acme', 'a level', level => 3);
+my %tenant_secret = $tenants =~ /(\w+) = "([^"]{32,})"/g;
+for my $name (sort keys %tenant_secret) {
+    is($mixed->get_with('/tenants/', token(claims(tenant => $_), key => $tenant_secret{$name}))->{status}, $_ eq $name ? 200 : 422, "$name signs for $_")
+        for sort keys %tenant_secret;
+}
+is_deeply([map { $mixed->get_with('/admins/', token(claims(roles => $_)))->{status} } ['a', 'admin'], ['a'], 'admin'], [200, 403, 403], 'roles by a hook');
+is($mixed->get_with('/accounts/', token(claims(), key => $key->{private}, alg => 'ES256'))->{json}{msg}, 'Only encrypted tokens are allowed', 'encrypted: no other');
+$mixed->write('signing-idp.jwk', encode_json($key->{private_jwk}));
+my $command = $ENV{JWT_COMMAND} || "$FindBin::Bin/../build/gcc/jwt";
+chomp(my $nested = qx($command sign --key @{[$mixed->dir]}/signing-idp.jwk --identity alice --encrypt-to @{[$mixed->dir]}/decryption.jwk));
+is((grep { $_->[0] eq 'X-User' } @{ $mixed->get_with('/accounts/', $nested)->{json}{headers} })[0][1], 'alice', 'encrypted: a nested one');
+is_deeply([map { $mixed->get_with('/api/', token(claims(sub => $_)))->{status} } qw(alice alice bob)], [200, 503, 200], 'a limit for each user');
 
 done_testing;

@@ -217,7 +217,7 @@ SKIP: {
         return like($said, qr/$want.* in .*nginx\.conf:\d+/s, 'and says why');
     };
     $refused->('jwt_revocation_store %%DIR%%/a; jwt_revocation_store %%DIR%%/b;', '"jwt_revocation_store" directive is duplicate');
-    $refused->('jwt_revocation_store %%DIR%%/a size=10k;', '"size=" takes a size of at least 1m');
+    $refused->('jwt_revocation_store %%DIR%%/a size=10k;', '"size=" takes a size from 1m to 1024g');
     $refused->('jwt_revocation_store %%DIR%%/a sice=10m;', 'unknown word "sice=10m" of jwt_revocation_store: write size=SIZE');
     $refused->('jwt_revocation_store %%DIR%%/none/a;', 'cannot be made: there is no folder');
     $refused->('jwt_revocation_store %%DIR%%/hooks.lua;', 'is no folder: give it one of its own');

@@ -69,6 +69,9 @@ constexpr std::array options = {Option{"--key", "FILE", true}, Option{"--batch",
 }
 
 [[nodiscard]] Result<KeySet> decrypting_keys(const Arguments& arguments, Inputs& inputs) {
+    if (!arguments.has("--key")) {
+        return failure("no key is named: write --key FILE (PEM, JWK or JWK Set) with a private key or a secret");
+    }
     auto keys = keys_of(arguments, inputs, {});
     if (keys && keys->decrypts().empty()) {
         return failure(
@@ -82,6 +85,9 @@ constexpr std::array options = {Option{"--key", "FILE", true}, Option{"--batch",
     const auto text = plaintext_of(token, keys, parser);
     if (!text) {
         print_error(std::string(word(text.error().error)) + ": " + text.error().message);
+        if (std::ranges::count(token, '.') == 2) {
+            print_error("note: a token of three parts is signed and not encrypted: \"jwt verify\" judges it");
+        }
         return Exit::refused;
     }
     json::Document document;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <string>
 #include <string_view>
@@ -145,7 +146,11 @@ struct Trust {
     Verifier verifier;
     auto token = verifier.parse(text);
     if (!token) {
-        return refuse(token.error());
+        const Exit refused = refuse(token.error());
+        if (std::ranges::count(text, '.') == 4) {
+            print_error("note: a token of five parts is encrypted: \"jwt decrypt\" prints the token in it");
+        }
+        return refused;
     }
     auto authentic = Verifier::authenticate(*std::move(token), trust.keys, trust.allowed);
     if (!authentic) {
