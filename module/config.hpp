@@ -263,10 +263,11 @@ struct LocationConfig {
     Origin* handler_origin;
     ngx_flag_t close_on_expiry;
     Content content;
+    ngx_http_handler_pt content_handler;
     Origin* content_origin;
     bool refresh_rotates;
     StatusFormat status_format;
-    Publication* publication;  // of jwt_jwks or jwt_discovery; not inherited
+    Publication* publication;  // of jwt_jwks or jwt_discovery
     bool settles;              // it matters to what the directives say whether all access handlers let a request in
 };
 

@@ -45,10 +45,31 @@ char* set_content(ngx_conf_t* cf, LocationConfig& config, Content content, ngx_h
                                     " into another location");
     }
     config.content = content;
+    config.content_handler = handler;
     config.content_origin = make_in_pool<Origin>(cf->pool, Origin::here(cf));
     auto* core = static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
     core->handler = handler;
     return NGX_CONF_OK;
+}
+
+bool takes_over_content(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) noexcept {
+    auto* core = static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+    const bool is_block_of_location = core->noname != 0;
+    if (!is_block_of_location || core->handler != nullptr || prev.content == Content::none) {
+        return false;
+    }
+    if (core->lmt_excpt != 0) {  // behind an `if`, nginx keeps the handler by itself
+        core->handler = prev.content_handler;
+    }
+    conf.content = prev.content;
+    conf.content_handler = prev.content_handler;
+    conf.content_origin = prev.content_origin;
+    conf.handler = prev.handler;
+    conf.handler_origin = prev.handler_origin;
+    conf.refresh_rotates = prev.refresh_rotates;
+    conf.status_format = prev.status_format;
+    conf.publication = prev.publication;
+    return true;
 }
 
 std::string_view name(Content content) noexcept {

@@ -15,6 +15,10 @@ namespace ngx {
 /// Makes `handler` the content of the location that is being read, which may have one of ours only.
 char* set_content(ngx_conf_t* cf, LocationConfig& config, Content content, ngx_http_handler_pt handler);
 
+/// An `if` block and limit_except are of the location around them: its content is theirs, where they name none. Whether
+/// it is.
+[[nodiscard]] bool takes_over_content(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) noexcept;
+
 /// The name of the directive.
 [[nodiscard]] std::string_view name(Content content) noexcept;
 
