@@ -152,7 +152,8 @@ ngx_table_elt_t& add_header(ngx_http_request_t* r, std::string_view name, std::s
 }
 
 ngx_int_t send_answer(ngx_http_request_t* r, const Answer& answer) {
-    r->expect_tested = 1;  // a client that waits for 100 Continue is answered instead
+    r->expect_tested = 1;         // a client that waits for 100 Continue is answered instead
+    r->disable_not_modified = 1;  // a condition (If-Match) was for who made the answer: what it did is done
     if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
         return rc;
     }

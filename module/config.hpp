@@ -272,7 +272,7 @@ struct LocationConfig {
     ngx_http_handler_pt content_handler;
     bool refresh_rotates;
     StatusFormat status_format;
-    Publication* publication;  // of jwt_jwks or jwt_discovery; not inherited
+    Publication* publication;  // of jwt_jwks or jwt_discovery
     bool settles;              // it matters to what the directives say whether all access handlers let a request in
 };
 

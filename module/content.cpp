@@ -58,27 +58,32 @@ char* set_content(ngx_conf_t* cf, LocationConfig& config, Content content, ngx_h
         return config_error(cf, second_content(content));
     }
     config.content = content;
-    config.content_origin = make_in_pool<Origin>(cf->pool, Origin::here(cf));
     config.content_handler = handler;
+    config.content_origin = make_in_pool<Origin>(cf->pool, Origin::here(cf));
     core.handler = handler;
     return NGX_CONF_OK;
 }
 
-char* merge_content(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
+bool takes_over_content(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) noexcept {
     ngx_http_core_loc_conf_t& core = core_config(cf);
-    // The blocks of `if` and `limit_except`, which have the content of the location around them, as with proxy_pass.
-    if (core.noname != 0 && core.handler == nullptr && prev.content != Content::none) {
-        conf.content = prev.content;
-        conf.content_origin = prev.content_origin;
-        conf.content_handler = prev.content_handler;
-        conf.handler = prev.handler;
-        conf.handler_origin = prev.handler_origin;
-        conf.refresh_rotates = prev.refresh_rotates;
-        conf.status_format = prev.status_format;
-        conf.publication = prev.publication;
-        core.handler = prev.content_handler;
+    const bool is_block_of_location = core.noname != 0;
+    if (!is_block_of_location || core.handler != nullptr || prev.content == Content::none) {
+        return false;
     }
-    return conf.content == Content::none || core.handler == conf.content_handler
+    core.handler = prev.content_handler;
+    conf.content = prev.content;
+    conf.content_handler = prev.content_handler;
+    conf.content_origin = prev.content_origin;
+    conf.handler = prev.handler;
+    conf.handler_origin = prev.handler_origin;
+    conf.refresh_rotates = prev.refresh_rotates;
+    conf.status_format = prev.status_format;
+    conf.publication = prev.publication;
+    return true;
+}
+
+char* check_one_content(ngx_conf_t* cf, const LocationConfig& conf) {
+    return conf.content == Content::none || core_config(cf).handler == conf.content_handler
                ? NGX_CONF_OK
                : config_error(cf, *conf.content_origin, second_content(conf.content));
 }

@@ -15,8 +15,12 @@ namespace ngx {
 /// Makes `handler` the content of the location that is being read, which may have one only.
 char* set_content(ngx_conf_t* cf, LocationConfig& config, Content content, ngx_http_handler_pt handler);
 
-/// Once all of a location is read: its content is still ours, and that of the blocks within it.
-char* merge_content(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev);
+/// An `if` block and limit_except are of the location around them: its content is theirs, where they name none. Whether
+/// it is.
+[[nodiscard]] bool takes_over_content(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) noexcept;
+
+/// Once all of a location is read: a directive of another module may have taken our place.
+char* check_one_content(ngx_conf_t* cf, const LocationConfig& conf);
 
 /// The name of the directive.
 [[nodiscard]] std::string_view name(Content content) noexcept;

@@ -41,6 +41,10 @@ tl::expected<const jwt::Policy*, jwt::Refusal> policy_for(const LocationConfig& 
     return config.policy;
 }
 
+bool is_own(const LocationConfig& config, const jwt::AuthenticToken& token) {
+    return token.algorithm() && policy_for(config, token) == config.policy;
+}
+
 const IssuerBlock* IssuerBlocks::find(std::string_view name) const noexcept {
     const auto found =
         std::find_if(blocks.begin(), blocks.end(), [name](const auto& block) { return block->name == name; });

@@ -56,6 +56,10 @@ struct Rules {
 [[nodiscard]] tl::expected<const jwt::Policy*, jwt::Refusal> policy_for(const LocationConfig& config,
                                                                         const jwt::AuthenticToken& token);
 
+/// Whether an authentic token is signed, and by a key of the location's own, not of an issuer that it trusts. No other
+/// is to be made into one of ours, which counts also where the first does not.
+[[nodiscard]] bool is_own(const LocationConfig& config, const jwt::AuthenticToken& token);
+
 /// Has a location trust the issuer that a source of `jwt_trust` names; an error sentence where it cannot. For merging,
 /// once all else of the location is known.
 [[nodiscard]] std::optional<std::string> add_issuer(ngx_conf_t* cf, const KeySources::Source& source,

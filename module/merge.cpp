@@ -493,11 +493,12 @@ void warn_of_open_location(ngx_conf_t* cf, const LocationConfig& conf, const Loc
 
 char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     const bool own_refresh = conf.cookie_refresh_origin != nullptr;
+    const bool own_content = !takes_over_content(cf, conf, prev);
     if (!own_refresh) {
         conf.cookie_refresh_origin = prev.cookie_refresh_origin;
     }
     warn_of_open_location(cf, conf, prev);
-    if (merge_content(cf, conf, prev) != NGX_CONF_OK) {
+    if (check_one_content(cf, conf) != NGX_CONF_OK) {
         return failed();
     }
     merge_texts(conf, prev);
@@ -512,14 +513,16 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
         return failed();
     }
     conf.policy = make_policy(cf, conf);
-    if (conf.handler.data != nullptr && check_handler(cf, conf) != NGX_CONF_OK) {
+    if (own_content && conf.handler.data != nullptr && check_handler(cf, conf) != NGX_CONF_OK) {
         return failed();
     }
     if (merge_keys(cf, conf, prev) != NGX_CONF_OK || merge_encryption(cf, conf, prev) != NGX_CONF_OK) {
         return failed();
     }
-    if (check_profile(cf, conf) != NGX_CONF_OK || prepare_publication(cf, conf) != NGX_CONF_OK ||
-        check_content(cf, conf) != NGX_CONF_OK) {
+    if (check_profile(cf, conf) != NGX_CONF_OK) {
+        return failed();
+    }
+    if (own_content && (prepare_publication(cf, conf) != NGX_CONF_OK || check_content(cf, conf) != NGX_CONF_OK)) {
         return failed();
     }
     note_uses(cf, conf);

@@ -83,7 +83,7 @@ ngx_int_t finish_configuration(ngx_conf_t* cf) noexcept {
 ngx_http_output_header_filter_pt next_header_filter;
 
 ngx_int_t filter_header(ngx_http_request_t* r) noexcept {
-    const ngx_int_t rc = renew_session(r);
+    const ngx_int_t rc = ngx::main_config(r).uses.renewal ? renew_session(r) : ngx_int_t{NGX_OK};
     return rc == NGX_OK ? next_header_filter(r) : rc;
 }
 
@@ -93,16 +93,13 @@ ngx_int_t filter_body(ngx_http_request_t* r, ngx_chain_t* in) noexcept {
     return is_key_fetch(r) ? take_key_body(r, in) : next_body_filter(r, in);
 }
 
-ngx_int_t add_filters(ngx_conf_t* cf) noexcept {
-    const MainConfig& config = *main_config(cf);
-    if (config.key_requests != nullptr && !config.key_requests->requests.empty()) {
-        next_body_filter = ngx_http_top_body_filter;
-        ngx_http_top_body_filter = filter_body;
-    }
-    if (config.uses.renewal) {
-        next_header_filter = ngx_http_top_header_filter;
-        ngx_http_top_header_filter = filter_header;
-    }
+/// Whether this configuration needs them or not: the chains are those of the one that was read last, and a worker that
+/// takes a dead one's place after a reload that failed serves the one before.
+ngx_int_t add_filters(ngx_conf_t*) noexcept {
+    next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = filter_body;
+    next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = filter_header;
     return NGX_OK;
 }
 

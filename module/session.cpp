@@ -8,6 +8,7 @@
 #include "cookies.hpp"
 #include "decryption.hpp"
 #include "guard.hpp"
+#include "issuers.hpp"
 #include "issuing.hpp"
 #include "signing.hpp"
 #include "worker.hpp"
@@ -82,8 +83,9 @@ ngx_int_t deny_missing(ngx_http_request_t* r) {
     return deny(r, Denied{{jwt::Reason::missing, "Missing token", std::nullopt, std::nullopt}, std::monostate{}});
 }
 
-ngx_int_t deny_revoked(ngx_http_request_t* r) {
-    Denied denied{{jwt::Reason::revoked, "Token has been revoked", std::nullopt, std::nullopt}, std::monostate{}};
+/// Of the accepted token.
+ngx_int_t deny_presented(ngx_http_request_t* r, jwt::Reason reason, std::string message) {
+    Denied denied{{reason, std::move(message), std::nullopt, std::nullopt}, std::monostate{}};
     const auto& token = denied.token.emplace<jwt::VerifiedToken>(RequestState::of(r).withdraw(r));
     denied.denial.header = token.header();
     denied.denial.payload = token.payload();
@@ -130,6 +132,9 @@ public:
         const jwt::VerifiedToken* token = presented_token(r);
         if (token == nullptr) {
             return deny_missing(r);
+        }
+        if (!is_own(config, token->authentic())) {
+            return deny_presented(r, jwt::Reason::invalid, jwt::refusal(jwt::Error::iss_mismatch).message);
         }
         // What may fail comes before the old token ends.
         if (const ngx_int_t rc = make_tokens(r, config, *token); rc != NGX_OK) {
@@ -237,7 +242,7 @@ private:
         }
         // Another request was faster: of two users of one token one is a thief, and both tokens have ended.
         end_family(r, config, presented_token(r)->authentic());
-        return deny_revoked(r);
+        return deny_presented(r, jwt::Reason::revoked, "Token has been revoked");
     }
 
     ngx_int_t answer(ngx_http_request_t* r, const LocationConfig& config) {

@@ -4,6 +4,7 @@
 #include "cookies.hpp"
 #include "decryption.hpp"
 #include "guard.hpp"
+#include "issuers.hpp"
 #include "issuing.hpp"
 #include "request_state.hpp"
 #include "worker.hpp"
@@ -24,7 +25,7 @@ bool ends_soon(const jwt::Claims& claims, time_t within) noexcept {
 }
 
 /// The rules under which the token of this request is to be renewed if its answer lets it; null where it is not.
-const LocationConfig* sliding_config(const RequestState& state) noexcept {
+const LocationConfig* sliding_config(const RequestState& state) {
     const LocationConfig* config = state.let_in_by();
     // A token that was not asked about would lose its revocation along with its jti.
     if (config == nullptr || config->cookie_refresh == 0 || !config->required->check_revocation) {
@@ -32,7 +33,7 @@ const LocationConfig* sliding_config(const RequestState& state) noexcept {
     }
     const jwt::Claims& claims = state.accepted()->claims();
     const bool slides = state.found_in() == TokenLocation::cookies && jwt::token_type(claims) == "access" &&
-                        ends_soon(claims, config->cookie_refresh);
+                        ends_soon(claims, config->cookie_refresh) && is_own(*config, state.accepted()->authentic());
     return slides ? config : nullptr;
 }
 

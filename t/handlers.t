@@ -144,6 +144,8 @@ sub breaks {
 my $plain = $t->get('/plain');
 is_deeply([@$plain{qw(status body)}, $plain->{headers}{'content-type'}], [200, 'plain', 'text/plain; charset=utf-8'], 'a handler answers');
 is($t->request('HEAD', '/plain')->{headers}{'content-length'}, 5, 'HEAD: the same without the body');
+is($t->get('/plain', [@$_])->{body}, 'plain', "a condition is the handler's: $_->[0]")
+    for ['If-Match' => '"a"'], ['If-None-Match' => '*'], ['If-Unmodified-Since' => 'Thu, 01 Jan 1970 00:00:00 GMT'];
 is($t->get('/by-post')->{status}, 403, 'limit_except guards a handler');
 is($t->post('/by-post', [], '')->{status}, 200, 'and lets through what it names');
 sub by_token { my ($method, $path, %claims) = @_; return $t->request($method, $path, [Authorization => 'Bearer ' . token(claims(%claims))], '') }

@@ -42,6 +42,21 @@ my $http = <<"EOF_HTTP";
         location = /own-path { jwt_lua_path path-own/?.lua; $show }
         location = /own-lua { jwt_lua_file %%DIR%%/own.lua; $show }
     }
+
+    jwt_revocation_store %%DIR%%/store size=16m;
+    server {
+        listen 127.0.0.1:%%PORT3%%;
+        jwt_secret_key "$secret{server}";
+        jwt_close_on_expiry on;
+        location = /handler { if (\$arg_if) { set \$met 1; } jwt_handler who; }
+        location = /status { if (\$arg_if) { set \$met 1; } jwt_status json; }
+        location = /jwks { if (\$arg_if) { set \$met 1; } jwt_public_key %%DIR%%/es.pub; jwt_jwks; }
+        location = /introspect { if (\$arg_if) { set \$met 1; } jwt_introspect; }
+        location = /refresh { if (\$arg_if) { set \$met 1; } jwt_required refresh; jwt_refresh rotate; }
+        location = /logout { if (\$arg_if) { set \$met 1; } jwt_required any_type; jwt_logout; }
+        location = /by-method { limit_except GET { jwt_required; } jwt_handler who; }
+        location = /another { limit_except GET { proxy_pass %%BACKEND%%; } jwt_handler who; }
+    }
 EOF_HTTP
 
 my $t = JWTTest->new(
@@ -238,6 +253,29 @@ open_to_all('/limited-open', 'all others off');
 passes('/limited-key', good({ fresh => JSON::PP::true }, key => $secret{location}), 'limit_except: the key of its location', method => 'POST');
 fails('/limited-key', good({ fresh => JSON::PP::true }), "422 $forged", 'and no other', method => 'POST');
 fails('/limited-inside/it', good({ fresh => JSON::PP::true }), '422 error: Only refresh tokens are allowed', 'limit_except is not inherited', method => 'POST');
+
+# ---- what makes the content: within `if` and limit_except the same
+
+my %third = (port => '3');
+for my $if ('?if=', '?if=1') {
+    is(ask("/handler$if", undef, %third)->{body}, 'http', "$if: jwt_handler");
+    ok(ask("/status$if", undef, %third)->{json}, "$if: jwt_status, in its format");
+    is(scalar @{ ask("/jwks$if", undef, %third)->{json}{keys} || [] }, 1, "$if: jwt_jwks");
+    my $form = $t->post("/introspect$if", ['Content-Type' => 'application/x-www-form-urlencoded'], 'token=' . good(), %third);
+    ok($form->{json}{active}, "$if: jwt_introspect") or diag($form->{status});
+    my $refresh = good({ type => 'refresh', jti => "refresh $if" });
+    my $refreshed = ask("/refresh$if", $refresh, %third, method => 'POST');
+    ok($refreshed->{json}{refresh_token}, "$if: jwt_refresh rotates") or diag($refreshed->{status});
+    fails("/refresh$if", $refresh, '401 error: Token has been revoked', "$if: and the token before has ended", %third, method => 'POST');
+    my $access = good({ jti => "access $if" });
+    is(ask("/logout$if", $access, %third, method => 'POST')->{status}, 200, "$if: jwt_logout");
+    fails("/logout$if", $access, '401 error: Token has been revoked', "$if: has ended the token", %third, method => 'POST');
+}
+is(ask('/by-method', undef, %third)->{body}, 'http', 'limit_except beside jwt_handler: GET');
+fails('/by-method', undef, '401 msg: http at http', 'POST needs a token', %third, method => 'POST');
+is(ask('/by-method', good(), %third, method => 'POST')->{body}, 'http', 'and is answered by the handler with one');
+is(ask('/another', undef, %third)->{body}, 'http', 'limit_except with a content of its own: GET is not of it');
+is(ask('/another', undef, %third, method => 'POST')->{json}{method}, 'POST', 'and POST is');
 
 # ---- the Lua file
 

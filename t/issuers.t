@@ -66,6 +66,13 @@ my $t = JWTTest->new(workers => 2, http => $blocks,
         add_header X-User "\$jwt_identity of \$jwt_claim_iss";
     }
     location /none/ { alias %%DIR%%/html/; jwt_required; }
+    location /slides/ {
+        alias %%DIR%%/html/; jwt_required locations=cookies; jwt_trust gamma; jwt_secret_key "$secret";
+        jwt_accept signed encrypted; jwt_decryption_key oct.jwk; jwt_cookie_refresh 1h;
+    }
+    location = /refresh {
+        jwt_required refresh; jwt_trust gamma; jwt_secret_key "$secret"; jwt_accept signed encrypted; jwt_decryption_key oct.jwk; jwt_refresh;
+    }
 EOF_CONFIG
 
 sub get { my ($path, $token) = @_; return $t->get_with("/$path/", $token) }
@@ -134,6 +141,22 @@ is said('sealed', sealed(claims(aud => 'api'))), q(422 Audience doesn't match), 
 is said('sealed', sealed(claims(aud => $_->[1], iss => $_->[0]))), $wrong, "in the name of $_->[0]"
     for [$is_alpha, 'api'], [$is_alpha, 'own'], ['https://old.alpha.example', 'api'], [$is_gamma, 'own'];
 is said('sealed', sealed(claims(aud => 'own', exp => time - 30))), '401 Token has expired', 'without the leeway of others';
+
+# ---- nobody's token is made into one of ours, which would count where his does not
+
+sub of_each {
+    my (%claims) = @_;
+    return (own => token(claims(%claims)), gamma => signed($gamma, $is_gamma, %claims), nobody => sealed(claims(%claims)));
+}
+my %session = of_each(exp => time + 60);
+my %slid = map { $_ => $t->get('/slides/', [Cookie => "access_token_cookie=$session{$_}"]) } keys %session;
+is_deeply [map { $slid{$_}{status} } qw(own gamma nobody)], [200, 200, 200], 'a session by a token of each';
+is_deeply [map { scalar $slid{$_}->all('Set-Cookie') } qw(gamma nobody)], [0, 0], 'that of an issuer does not slide, nor one that nobody signed';
+ok $slid{own}->cookies->{access_token_cookie}, 'that of the location does';
+my %refresh = of_each(type => 'refresh');
+my %refreshed = map { $_ => $t->post('/refresh', [Authorization => "Bearer $refresh{$_}"], '') } keys %refresh;
+ok $refreshed{own}{json}{access_token}, 'jwt_refresh: a refresh token of the location';
+is "$refreshed{$_}{status} " . ($refreshed{$_}{json}{msg} // ''), $wrong, "jwt_refresh: not of $_" for qw(gamma nobody);
 
 # ---- the keys of a location beside them
 

@@ -88,6 +88,9 @@ my $inherited = JWTTest->new(files => { 'html/index.html' => 'x' }, http => <<"E
     server { listen 127.0.0.1:%%PORT%%; location / { jwt_required; } location = /keys { internal; proxy_pass $url/plain; } }
     server { listen 127.0.0.1:%%PORT2%%; location / { jwt_required; } location = /keys { internal; proxy_pass $url/second; } }
 EOF_HTTP
+# Had by a worker that nginx makes after it read a configuration without any, and did not take it.
+ok !$inherited->reload(http => 'server { listen 127.0.0.1:%%PORT%%; access_log %%DIR%%/no-folder/log; }'), 'a reload that fails';
+$inherited->kill_worker;
 my @bearer = map { [Authorization => "Bearer $_"] } signed($one, 'a'), signed($three, 'c');
 is_deeply([map { $inherited->request('GET', '/', $_)->{status} } @bearer], [200, 422], 'inherited by two servers: the keys of the first');
 is_deeply([map { $inherited->request('GET', '/', $_, undef, port => '2')->{status} } @bearer], [422, 200], 'and of the second, which are others');

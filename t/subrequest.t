@@ -130,6 +130,11 @@ is(ask('/by-hook/', 'alice')->{status}, 200, 'auth_request: hooks count (they ag
 is_refused($t->post('/by-proxy/', [], 'x' x 100_000), 'auth_request: a request with a body and no token', 401);
 my $posted = $t->post('/by-proxy/', [Authorization => "Bearer $token{alice}"], 'x' x 100_000);
 is(length $posted->{json}{body}, 100_000, 'auth_request: with one, its body arrives whole');
+my @cookie = (Cookie => 'access_token_cookie=' . token(claims(csrf => 'the double')));
+is($t->get('/late/', \@cookie)->{status}, 200, 'auth_request: a cookie');
+is_refused($t->post('/late/', \@cookie, 'x'), 'auth_request: a POST needs its CSRF token, though the subrequest is a GET', 401);
+is_refused($t->post('/late/', [@cookie, 'X-CSRF-TOKEN' => 'another'], 'x'), 'auth_request: and the right one');
+is($t->post('/late/', [@cookie, 'X-CSRF-TOKEN' => 'the double'], 'x')->{json}{body}, 'x', 'auth_request: with which it passes');
 is_refused($t->request('OPTIONS', '/by-proxy/x'), 'auth_request: the subrequest is a GET, whatever the method', 401);
 
 # ---- SSI
