@@ -72,6 +72,11 @@ void end_family(ngx_http_request_t* r, const LocationConfig& config, const jwt::
     static_cast<void>(worker().revocations->apply(end_of_family(config, token), nullptr));
 }
 
+/// Of a token that was refused for being revoked: a hook may have done so, or all of its family has ended already.
+bool was_reused(const jwt::AuthenticToken& token) {
+    return is_revoked(itself(token)) && !is_revoked(family_of(token));
+}
+
 /// The accepted token of a request that all access handlers let in; null where there is none.
 const jwt::VerifiedToken* presented_token(ngx_http_request_t* r) noexcept {
     const RequestState* state = RequestState::find(r);
@@ -90,6 +95,29 @@ ngx_int_t deny_presented(ngx_http_request_t* r, jwt::Reason reason, std::string 
     denied.denial.header = token.header();
     denied.denial.payload = token.payload();
     return deny(r, std::move(denied));
+}
+
+struct Ending {
+    jwt::Reason reason;
+    std::string message;
+};
+
+/// Why a token that was accepted is so no longer: its client decides how long the body takes, and hooks may wait. What
+/// is made of it would be younger than the rule that revoked it.
+std::optional<Ending> ended_since(const LocationConfig& config, const jwt::VerifiedToken& token) {
+    const jwt::Demand demand{config.required->use, config.required->fresh, std::nullopt};
+    if (auto refusal = jwt::Verifier::check_again(token, *config.policy, demand, now())) {
+        return Ending{reason(refusal->error), std::move(refusal->message)};
+    }
+    switch (revocation_of(config, token)) {
+        case Verdict::live:
+            break;
+        case Verdict::revoked:
+            return Ending{jwt::Reason::revoked, "Token has been revoked"};
+        case Verdict::unavailable:
+            return Ending{jwt::Reason::unavailable, "Token cannot be verified now"};
+    }
+    return std::nullopt;
 }
 
 bool came_in_cookie(ngx_http_request_t* r) noexcept {
@@ -140,10 +168,16 @@ public:
         if (const ngx_int_t rc = make_tokens(r, config, *token); rc != NGX_OK) {
             return rc;
         }
+        const jwt::AuthenticToken& used = token->authentic();
+        if (auto ended = ended_since(config, *token)) {
+            if (config.refresh_rotates && was_reused(used)) {
+                end_family(r, config, used);
+            }
+            return deny_presented(r, ended->reason, std::move(ended->message));
+        }
         if (!config.refresh_rotates) {
             return answer(r, config);
         }
-        const jwt::AuthenticToken& used = token->authentic();
         Change reuse = end_of_named(config, used, family_of(used));
         reuse.if_previous_known = true;
         return write(r, {revocation_of_token(used), std::move(reuse)});
@@ -321,9 +355,7 @@ void note_reuse(ngx_http_request_t* r, const LocationConfig& config, const Denie
     if (!config.refresh_rotates || denied.denial.reason != jwt::Reason::revoked || token == nullptr) {
         return;
     }
-    // A hook may have refused it, or all of its family has ended already.
-    const jwt::AuthenticToken& used = token->authentic();
-    if (is_revoked(itself(used)) && !is_revoked(family_of(used))) {
+    if (const jwt::AuthenticToken& used = token->authentic(); was_reused(used)) {
         end_family(r, config, used);
     }
 }

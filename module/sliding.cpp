@@ -7,6 +7,7 @@
 #include "issuers.hpp"
 #include "issuing.hpp"
 #include "request_state.hpp"
+#include "revocation.hpp"
 #include "worker.hpp"
 
 namespace ngx {
@@ -37,9 +38,15 @@ const LocationConfig* sliding_config(const RequestState& state) {
     return slides ? config : nullptr;
 }
 
+/// Asked again: while the answer was made, its handler or another request may have revoked the token, and no rule that
+/// names a time reaches one that is made later.
+bool still_lives(const LocationConfig& config, const jwt::VerifiedToken& token) {
+    return !is_checked(config, token.claims()) || revocation_of(config, token) == jwt::revocation::Verdict::live;
+}
+
 /// Who logs out, or in, in this very answer has the last word.
-bool lets_slide(ngx_http_request_t* r, const LocationConfig& config) noexcept {
-    return succeeds(r) && !sets_cookie(r, view(config.access_cookie.name));
+bool lets_slide(ngx_http_request_t* r, const LocationConfig& config, const jwt::VerifiedToken& token) {
+    return succeeds(r) && !sets_cookie(r, view(config.access_cookie.name)) && still_lives(config, token);
 }
 
 void complain(ngx_http_request_t* r, std::string_view why) noexcept {
@@ -92,7 +99,7 @@ ngx_int_t renew_session(ngx_http_request_t* r) noexcept {
     return guarded(r->connection->log, ngx_int_t{NGX_ERROR}, [r] {
         RequestState* state = r == r->main ? RequestState::find(r) : nullptr;
         const LocationConfig* config = state == nullptr ? nullptr : sliding_config(*state);
-        if (config != nullptr && lets_slide(r, *config)) {
+        if (config != nullptr && lets_slide(r, *config, *state->accepted())) {
             renew(r, *state, *config);
         }
         return ngx_int_t{NGX_OK};

@@ -35,6 +35,7 @@ my $config = <<"EOF_CONFIG";
     location /answer  { jwt_required refresh; jwt_refresh rotate; jwt_lua_file %%DIR%%/answer.lua; }
     location /logout  { jwt_required any_type; jwt_logout; }
     location /fetched { internal; return 200 "x"; }
+    location /revocations { jwt_revocations; }
 EOF_CONFIG
 
 my $t = JWTTest->new(
@@ -97,6 +98,30 @@ is_deeply [@$claims{qw(sub iss aud fresh type)}], ['bob', undef, undef, JSON::PP
 is $claims->{exp} - $claims->{iat}, 900, 'nor a lifetime';
 is header($res->{json}{access_token})->{alg}, 'HS256', 'nor an algorithm';
 is $t->post('/refresh', ['Content-Type' => 'application/json'], encode_json({ refresh_token => $token, pad => 'x' x 2_000_000 }))->{status}, 413, 'nor is it read without end';
+
+# ---- a body that is long in coming: the token was judged before it
+
+sub begun {
+    my ($path, $refresh_token) = @_;
+    my $c = $t->connection;
+    $c->request('POST', $path, [@{ bearer($refresh_token) }, Expect => '100-continue', 'Content-Length' => 1]);
+    1 while $c->{buffer} !~ /100 Continue/ && $c->_fill;
+    return $c;
+}
+sub ended { my ($c) = @_; $c->send('x'); return $c->response }
+
+for my $path ('/refresh', '/rotate') {
+    my @slow = map { begun($path, refresh_token(sub => $_, iat => time - 5)) } "erin of $path", 'frank';
+    is $t->post('/revocations', ['Content-Type' => 'application/json'], encode_json({ subject => "erin of $path" }))->{status}, 201, 'log out everywhere';
+    $res = ended($slow[0]);
+    is_deeply [$res->{status}, $res->{json}], [401, { msg => 'Token has been revoked' }], "$path: revoked meanwhile";
+    is ended($slow[1])->{status}, 200, 'another one is not';
+}
+$token = refresh_token(exp => time + 2);
+my $slow = begun('/refresh', $token);
+ok $t->wait_for(10, sub { status_of($token) == 401 }), 'a token expires';
+$res = ended($slow);
+is_deeply [$res->{status}, $res->{json}], [401, { msg => 'Token has expired' }], 'meanwhile: it makes no further one';
 
 # ---- in cookies, where it came in one
 

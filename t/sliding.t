@@ -18,6 +18,7 @@ my @answers = map { "location /$_ { return $_; }" } 200, 201, 204, 302, 400, 404
 my $t = JWTTest->new(
     http2 => 1,
     http => <<"EOF_HTTP",
+    jwt_revocation_store %%DIR%%/revoked size=4m;
     server {
         listen 127.0.0.1:%%PORTapp%%;
         default_type text/plain;
@@ -50,7 +51,8 @@ EOF_HTTP
     location /unchecked/ { jwt_required skip_revocation_check; $pass }
     location /open { $pass }
     location /file/ { jwt_required; }
-    location /handler/ { jwt_required; location /handler/logout { jwt_handler logout; } location /handler/login { jwt_handler login; } }
+    location /handler/ { jwt_required; location /handler/logout { jwt_handler logout; } location /handler/login { jwt_handler login; }
+        location /handler/revoke { jwt_handler revoke; } }
     location /app/ { jwt_required; proxy_pass http://127.0.0.1:%%PORTapp%%/; }
     location /inner/ { internal; alias %%DIR%%/html/file/; }
     location /inner-closed/ { internal; jwt_required fresh; $pass }
@@ -86,6 +88,7 @@ return {
   token_verification = function(header, payload) return payload.tenant ~= "other" end,
   handlers = {
     logout = function() jwt.unset_jwt_cookies() return "bye" end,
+    revoke = function(request) return tostring(jwt.revoke({ jti = request.args.jti })) end,
     login = function() jwt.set_access_cookies(jwt.create_access_token("bob")) return "welcome" end,
   },
 }
@@ -202,6 +205,8 @@ is($page->{json}{uri}, '/open', 'which it was');
 my $logout = $t->get('/handler/logout', with_cookie(soon()));
 is_deeply([map { /\A(\w+=)(;|\z)/ ? 'unset' : $_ } $logout->all('Set-Cookie')], [('unset') x 4], 'a logout stays one');
 is(renewed($t->get('/handler/login', with_cookie(soon())))->{sub}, 'bob', 'a login stays one');
+is_left($t->get('/handler/revoke?jti=mine', with_cookie(soon(jti => 'mine'))), 200, 'a token that is revoked while its answer is made');
+is_renewed($t->get('/handler/revoke?jti=other', with_cookie(soon(jti => 'still-mine'))), 'one that is not');
 my @set = $t->get('/app/cookie/?name=access_token_cookie', with_cookie(soon()))->all('Set-Cookie');
 is_deeply(\@set, ['access_token_cookie=of-the-application; Path=/'], 'the application sets the cookie itself');
 is_renewed($t->get('/app/cookie/?name=other', with_cookie(soon())), 'the application sets another');
