@@ -211,6 +211,7 @@ local function with_defaults(payload)
   return payload
 end
 
+-- A verified token, and the same as the text of JSON.
 local function decode(caller, token, options)
   check_text(token, caller .. ": the token")
   local key
@@ -226,7 +227,7 @@ local function decode(caller, token, options)
   local text = checked(native.decode(token, key, options.csrf_value, options.allow_expired))
   local decoded = checked(native.decode_json(text))
   with_defaults(decoded.payload)
-  return decoded
+  return decoded, text
 end
 
 local function present(value)
@@ -446,9 +447,10 @@ end
 local function revocation_target(caller, what)
   if what == nil or what == null then return { current = true } end
   if type(what) == "string" then
-    local decoded = decode(caller, what, { allow_expired = true })
+    -- As text: a Lua number may not hold what an identity says.
+    local decoded, text = decode(caller, what, { allow_expired = true })
     -- A nested token is the one in it.
-    return { text = decoded.text or what, payload = decoded.payload, kid = decoded.kid }
+    return { text = decoded.text or what, decoded = text }
   end
   if type(what) ~= "table" then
     fail(format("%s: the argument is %s: give the text of a token or a table", caller, described(what)))

@@ -72,11 +72,13 @@ Read<Named> current_token(ngx_http_request_t* r) {
 /// A token that Lua code has decoded.
 Read<Named> decoded_token(ngx_http_request_t* r, std::string_view text, jwt::json::Value request) {
     const std::string_view signing_input = text.substr(0, text.rfind('.'));
-    const auto payload = request.member("payload");
-    const auto kid = request.member("kid");
+    jwt::json::Document document;
+    const auto decoded = worker().parser.parse_object(text_member(request, "decoded"), document);
+    const auto payload = decoded ? decoded->member("payload") : std::nullopt;
     if (!payload) {
         return mistake("the token has no payload");
     }
+    const auto kid = decoded->member("kid");
     return Named{Target::of(*payload, signing_input),
                  jwt::revocation::fingerprint(*payload, kid ? kid->string() : std::nullopt, signing_input,
                                               location_config(r).policy->identity_claim),

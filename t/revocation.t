@@ -42,6 +42,8 @@ sub config {
     location /revoke { jwt_handler revoke; }
     location /unrevoke { jwt_handler unrevoke; }
     location /ask { jwt_handler ask; }
+    location /numbers/ { jwt_verify_sub off; jwt_required; alias %%DIR%%/html/; }
+    location /ask_number { jwt_verify_sub off; jwt_handler ask; }
     location /careful { jwt_handler careful; }
 EOF_CONFIG
 }
@@ -141,6 +143,15 @@ sub call {
     is(call(revoke => { subject => 'frank', before => time - 1000 })->{changed}, JSON::PP::true(), 'a moment before it was issued');
     $good->('an earlier moment');
     is(call(unrevoke => { subject => 'frank' })->{changed}, JSON::PP::true(), 'undone');
+}
+
+# Identities that no Lua number holds.
+{
+    my ($one, $two) = map { new_token(sub => $_, iat => time - 5) } 9007199254740993, 9007199254740995;
+    is(call(revoke => { subject => '9007199254740993' })->{changed}, JSON::PP::true(), 'a subject that is a great number');
+    is_deeply([map { $t->get_with('/numbers/', $_)->{status} } $one, $two], [401, 200], 'is revoked, and not its neighbour');
+    is_deeply([map { call(ask_number => { token => $_ }) } $one, $two], [{ revoked => JSON::PP::true() }, { revoked => JSON::PP::false() }],
+        'is_revoked knows by their tokens');
 }
 
 {
