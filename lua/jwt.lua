@@ -184,6 +184,13 @@ local function additions(identity)
   }
 end
 
+-- To Lua 2^53 and its neighbour are one number: a token made for one user could be another's.
+local function check_exact(caller, identity)
+  if type(identity) == "number" and (identity >= 2^53 or identity <= -2^53) then
+    fail(caller .. ": the identity is a number that Lua does not hold exactly: give a string")
+  end
+end
+
 local function create(caller, kind, identity, options)
   if identity == nil or identity == null then
     fail(format("%s: the identity is %s: give whom the token is for", caller, described(identity)))
@@ -201,6 +208,7 @@ local function create(caller, kind, identity, options)
   end
   request.identity = given and stored or identity
   if given and stored == false then request.identity = false end
+  check_exact(caller, request.identity)
   request.key = own_key(identity)
   return checked(native.issue(request))
 end

@@ -57,6 +57,9 @@ function handlers.create(request)
   local case, identity = request.args.case, request.args.identity or "alice"
   if identity == "nil" then identity = nil end
   if identity == "number" then identity = 7 end
+  if identity == "great" then identity = 9007199254740993 end
+  if identity == "-great" then identity = -9007199254740993 end
+  if identity == "greatest" then identity = 9007199254740991 end
   if identity == "table" then identity = { id = 1 } end
   local make = request.args.refresh and jwt.create_refresh_token or jwt.create_access_token
   return make(identity, options[case])
@@ -236,6 +239,7 @@ ok(!exists((made('case=access&refresh=1', '/made/create'))[2]{exp}), 'jwt_refres
 is_deeply([@{(made('case=access', '/made/off'))[2]}{qw(iss aud who)}], [undef, undef, 'alice'], 'jwt_encode_issuer off, jwt_encode_audience off')
     if is_deeply([@{$own_claims}{qw(iss aud)}], ['issuer', ['a', 'b']], 'both are inherited');
 is_deeply((made('case=access&identity=table', '/made/create'))[2]{who}, { id => 1 }, 'an identity that is a table');
+is((made('case=access&identity=greatest', '/made/create'))[2]{who}, 9007199254740991, 'one that is the greatest number there is no doubt about');
 my ($es) = made('case=access', '/made/es');
 is(Crypt::JWT::decode_jwt(token => $es, key => \$pair->{public})->{who}, 'alice', 'ES256');
 
@@ -251,6 +255,7 @@ for (
     ['case=bad_header', qr/header "alg" follows from the key and cannot be set/], ['case=bad_crit', qr/header "crit" would make a token that is refused here/],
     ['case=bad_exp', qr/claim "exp" must be/], ['case=bad_value', qr/is a function, which JSON has no form for/],
     ['identity=nil', qr/create_access_token: the identity is nil: give whom the token is for/],
+    map { ["identity=$_", qr/create_access_token: the identity is a number that Lua does not hold exactly: give a string/] } qw(great -great),
 ) {
     my ($query, $message) = @$_;
     breaks($t->get("/create?$query"), $message, "create: $query");
