@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <cstdint>
 
 namespace ngx {
 
@@ -18,8 +19,15 @@ constexpr const char* os_names[] = {"time", "date", "clock", "difftime"};
 
 // Functions of Lua's libraries that work long without an instruction: charged before they run.
 
+/// Lua's own moves what lies between the end and a position, also one far below 1. What is no 32-bit integer becomes
+/// the least one.
 double steps_to_insert(lua_State* lua) {
-    return lua_gettop(lua) > 2 && lua_istable(lua, 1) ? static_cast<double>(lua_objlen(lua, 1)) / 2 : 0;
+    if (lua_gettop(lua) <= 2 || !lua_istable(lua, 1)) {
+        return 0;
+    }
+    const double position = lua_tonumber(lua, 2);
+    const double first = position > INT32_MIN && position <= INT32_MAX ? position : INT32_MIN;
+    return std::max(0.0, (static_cast<double>(lua_objlen(lua, 1)) - first) / 2);
 }
 
 double steps_to_remove(lua_State* lua) {

@@ -33,6 +33,9 @@ my %greedy = (
     sort => 'local t = {} for i = 1, 100 do t[i] = i end while true do table.sort(t, function(a, b) while true do end end) end',
     sort_for_ever => 'local t = {} for i = 1, 1000 do t[i] = i % 7 end while true do table.sort(t) end',
     insert => 'local t = {} for i = 1, 1e9 do table.insert(t, 1, i) end',
+    insert_far_off => 'table.insert({}, -2e8, 1)',
+    insert_beyond => 'table.insert({}, 1e10, 1)',
+    insert_nowhere => 'table.insert({}, 0 / 0, 1)',
     next_ => 'local t = {} for i = 1, 1000 do t[i] = i end while true do for k in pairs(t) do end end',
     create => 'while true do jwt.create_access_token("alice") end',
     decode => 'while true do pcall(jwt.decode_token, "a.b.c") end',
@@ -119,7 +122,12 @@ function handlers.leaks() return tostring(leak) .. tostring(jwt.leak) .. tostrin
 -- Gets past a read-only view, but each file has views of its own.
 function handlers.insert() table.insert(string, "leak") table.insert(jwt, "leak") return string[1] .. jwt[1] end
 function handlers.count() count = count + 1 return tostring(count) end
-function handlers.works() return table.concat({ ("%d"):format(5), tostring(math.floor(2.5)), tostring(bit.band(6, 3)), os.date("!%Y", 0), tostring(os.time() > 1e9), type(coroutine.wrap) }, " ") end
+local function inserted()
+  local list = { "b", "d" }
+  table.insert(list, 1, "a") table.insert(list, "3", "c") table.insert(list, 5, "e") table.insert(list, "f")
+  return table.concat(list)
+end
+function handlers.works() return table.concat({ ("%d"):format(5), tostring(math.floor(2.5)), inserted(), tostring(bit.band(6, 3)), os.date("!%Y", 0), tostring(os.time() > 1e9), type(coroutine.wrap) }, " ") end
 return { handlers = handlers }
 EOF_LUA
 $files{'other.lua'} = "local jwt = require 'jwt'\nreturn { handlers = { leaks = function() return tostring(leak) .. tostring(jwt.leak) .. tostring(string[1]) .. tostring(jwt[1]) .. (\"a\"):upper() end } }\n";
@@ -191,7 +199,7 @@ is($t->get('/sandbox/request_metatable')->{body}, 'boolean', "a request's metata
 is($t->get('/sandbox/leaks')->{body}, 'nilnilnilA', 'no attempt is seen by the next request');
 is($t->get('/sandbox/insert')->{body}, 'leakleak', 'what table.insert may do');
 is($t->get('/other')->{body}, 'nilnilnilnilA', 'nor by another file');
-is($t->get('/sandbox/works')->{body}, '5 2 2 1970 true function', 'what is left works');
+is($t->get('/sandbox/works')->{body}, '5 2 abcdef 2 1970 true function', 'what is left works');
 $t->get('/sandbox/count') for 1 .. 2;
 is($t->get('/sandbox/count')->{body}, '3', 'a local of the file is the worker\'s, as in any Lua program');
 
