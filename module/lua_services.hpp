@@ -115,8 +115,8 @@ struct RevocationWriteEnd {
 };
 
 /// Starts what a JSON object asks for: `do` revoke or unrevoke, and what: `current` true, or `text` of a token and what
-/// decode_token made of it as `decoded`, or `kind`, `name` and `issuer`; `exp` and `before` in seconds since 1970. nginx runs `r` again when it
-/// has ended. Null where it cannot be started: `reason` is the author's mistake.
+/// decode_token made of it as `decoded`, or `kind`, `name` and `issuer`; `exp` and `before` in seconds since 1970.
+/// nginx runs `r` again when it has ended. Null where it cannot be started: `reason` is the author's mistake.
 struct RevocationStart {
     RevocationWrite* write;
     ngx_str_t reason;
