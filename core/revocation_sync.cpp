@@ -133,6 +133,7 @@ void Replica::connected() {
     incoming_.clear();
     folds_.clear();
     whole_.reset();
+    arrived_ = dropped_;
     position_ = kept_.substr(0, kept_.find(' '));
     if (position_read_ && !is_entry_id(position_)) {
         begin_whole();

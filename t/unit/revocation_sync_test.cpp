@@ -241,6 +241,24 @@ TEST(RevocationSync, AChangeLeavesTheOutboxWhenItIsReadInTheStream) {
     EXPECT_THAT(exchange.sent(), HasSubstr("me:6")) << "but over the next";
 }
 
+TEST(RevocationSync, AChangeOfItsOwnThatWasReadAndNotNotedIsSentAgain) {
+    Exchange exchange;
+    exchange.resume(position + " 1763769600000");
+    static_cast<void>(exchange.work());
+    exchange.worked(unsent({5}));
+    EXPECT_THAT(exchange.sent(), HasSubstr("me:5"));
+    EXPECT_EQ(exchange.problem(ok), "");
+    const Record mine = record("unsent5");
+    exchange.read(list({entry(position, {"kind", "start"}),
+                        entry("1763769599001-0", {"id", text(mine.id), "record", record_text(mine), "from", "me:5"}),
+                        entry("1763769599001-1", {"kind", "token", "jti", "x"})}));
+    static_cast<void>(exchange.sent());
+    exchange.connect();  // another server takes over, which has the entry before alone
+    EXPECT_FALSE(exchange.work().drop) << "nobody has it but this node";
+    exchange.worked(unsent({5}));
+    EXPECT_THAT(exchange.sent(), HasSubstr("me:5"));
+}
+
 TEST(RevocationSync, AnApplicationsEntryIsInTheHashBeforeItIsPassedOver) {
     Exchange exchange;
     exchange.resume(position + " 1763769600000");
