@@ -241,8 +241,9 @@ Work Replica::work(Time now) {
         work.read_position = true;
         return work;
     }
+    // What was taken back long ago may still be in the stream, and so may that it was.
     std::copy_if(incoming_.begin(), incoming_.end(), std::back_inserter(work.records),
-                 [now](const Record& record) { return !expired(record, now); });
+                 [now](const Record& record) { return record.removed || !expired(record, now); });
     keeping_ = kept_position();
     const std::string_view entry = std::string_view(keeping_).substr(0, keeping_.find(' '));
     const bool moved = entry != std::string_view(kept_).substr(0, kept_.find(' '));
@@ -255,7 +256,7 @@ Work Replica::work(Time now) {
     if (arrived_ > dropped_) {
         work.drop = arrived_;
     }
-    if (whole_ && !whole_->paged) {
+    if (puts_in_store()) {
         work.page = whole_->page_from;
     }
     return work;
@@ -293,7 +294,7 @@ void Replica::worked(WorkResult result) {
     }
     dropped_ = arrived_;
     incoming_.clear();
-    if (whole_ && !whole_->paged) {
+    if (puts_in_store()) {
         for (Record& record : result.page.records) {
             outgoing_.push_back({std::move(record), {}});
         }
@@ -365,6 +366,9 @@ tl::expected<void, std::string> Replica::take_entries(std::span<const Reply> ent
         position_ = entry.items[0].text;
     }
     caught_up_ = entries.size() + 1 < read_size;
+    if (whole_) {
+        whole_->read = whole_->read || caught_up_;
+    }
     busy_ = busy_ || !entries.empty();
     return {};
 }
