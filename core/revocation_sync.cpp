@@ -64,7 +64,7 @@ std::optional<Time> current_at(std::string_view position) noexcept {
 namespace {
 
 /// A transaction asks for room for all that it may need: where that is not there, less at a time may find it.
-StoreResult<void> merge(Store& store, std::span<const Record> records, std::string_view position) {
+StoreResult<bool> merge(Store& store, std::span<const Record> records, std::string_view position) {
     constexpr std::size_t few = 16;
     auto merged = store.apply_remote(records, position);
     if (merged || merged.error().error != StoreError::full || records.size() <= few) {
@@ -84,11 +84,13 @@ StoreResult<void> merge(Store& store, std::span<const Record> records, std::stri
 }
 
 /// What changes the store.
-StoreResult<void> write(Store& store, const Work& work) {
+StoreResult<void> write(Store& store, const Work& work, bool& forgotten) {
     if (work.position) {
-        if (auto merged = merge(store, work.records, *work.position); !merged) {
-            return merged;
+        const auto kept = merge(store, work.records, *work.position);
+        if (!kept) {
+            return tl::make_unexpected(kept.error());
         }
+        forgotten = !*kept;
     }
     return work.drop ? store.drop_outbox(*work.drop) : StoreResult<void>();
 }
@@ -104,7 +106,7 @@ StoreResult<WorkResult> perform(Store& store, const Work& work) {
         }
         result.position = std::move(*position);
     }
-    if (auto written = write(store, work); !written) {
+    if (auto written = write(store, work, result.forgotten); !written) {
         result.failure = std::move(written.error());
     }
     if (work.page && !result.failure) {
@@ -276,6 +278,9 @@ void Replica::worked(WorkResult result) {
         }
         phase_ = Phase::work;
         return;
+    }
+    if (result.forgotten && !kept_.empty()) {
+        begin_whole();
     }
     outgoing_.clear();
     for (Unsent& unsent : result.outbox) {

@@ -36,6 +36,7 @@ struct WorkResult {
     std::vector<Unsent> outbox;
     Page page;
     std::string position;
+    bool forgotten = false;  // the position kept before: somebody has written what is in no outbox
 };
 
 /// When all was known that Redis knew, of a position as it is kept.

@@ -381,6 +381,46 @@ TEST(RevocationSync, WhatTheStreamTakesBackIsNotPutInAgain) {
     EXPECT_FALSE(exchange.replica().exchanges_all());
 }
 
+TEST(RevocationSync, WhatWasRevokedWhileNobodyExchangedIsSentLater) {
+    const Kept kept;
+    auto store = kept.open(true);
+    ASSERT_TRUE(store->apply_remote({}, position + " 1763769600000"));
+    ASSERT_TRUE(store->apply(std::array{Change{{Kind::token, "sent"}}}, at(1'763'769'600)));
+    EXPECT_EQ(store->position(), position + " 1763769600000");
+    store.reset();
+    ASSERT_TRUE(kept.open(false)->apply(std::array{Change{{Kind::token, "unsent"}}}, at(1'763'769'601)));
+    store = kept.open(true);
+    Exchange exchange;
+    exchange.resume(store->position().value());
+    EXPECT_TRUE(exchange.replica().exchanges_all());
+}
+
+TEST(RevocationSync, WhatAnotherProcessDoesNotSendIsNoticed) {
+    const Kept kept;
+    auto store = kept.open(true);
+    Exchange exchange;
+    exchange.resume(position + " 1763769000000");
+    ASSERT_TRUE(store->apply_remote({}, position + " 1763769000000"));
+    static_cast<void>(exchange.round({}, nothing_new));
+    const auto pass_round = [&] {
+        EXPECT_THAT(exchange.sent(), HasSubstr("HDEL"));
+        EXPECT_EQ(exchange.problem(text_reply("0")), "");
+        EXPECT_TRUE(exchange.pauses());
+        exchange.pass(std::chrono::seconds(20));
+        auto done = perform(*store, exchange.work());
+        ASSERT_TRUE(done);
+        exchange.worked(std::move(*done));
+    };
+    pass_round();
+    EXPECT_FALSE(exchange.replica().exchanges_all());
+    exchange.read(nothing_new);
+    store.reset();
+    ASSERT_TRUE(kept.open(false)->apply(std::array{Change{{Kind::token, "unsent"}}}, at(1'763'769'601)));
+    store = kept.open(true);
+    pass_round();
+    EXPECT_TRUE(exchange.replica().exchanges_all());
+}
+
 TEST(RevocationSync, WhereItsEntryIsGoneEverythingIsExchanged) {
     Exchange exchange;
     exchange.resume(position + " 1763769600000");
