@@ -272,8 +272,8 @@ public:
     /// Tells this store's node from others; chosen at random when the store was made.
     [[nodiscard]] std::uint64_t node() const noexcept;
     /// Merges records of other nodes, and keeps `position` for the next start, in one transaction. They do not go into
-    /// the outbox.
-    [[nodiscard]] StoreResult<void> apply_remote(std::span<const Record> records, std::string_view position);
+    /// the outbox. Whether a position was kept before: a store that is used without an outbox loses it by a change.
+    [[nodiscard]] StoreResult<bool> apply_remote(std::span<const Record> records, std::string_view position);
     /// What apply_remote kept last; empty before that.
     [[nodiscard]] StoreResult<std::string> position();
     /// The oldest unsent changes, in the order in which they were made.

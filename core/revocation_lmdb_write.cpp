@@ -45,9 +45,7 @@ public:
     [[nodiscard]] int unrevoke(const Id& id, Time now, Outcome& outcome);
     [[nodiscard]] int merge(const Record& record);
     [[nodiscard]] int erase_expired(const Id& id, Time now, std::size_t& erased);
-    [[nodiscard]] int keep_position(std::string_view position) noexcept {
-        return put_text(txn_.get(), state_.databases.meta, meta::position, position);
-    }
+    [[nodiscard]] int keep_position(std::string_view position, bool& known) noexcept;
     [[nodiscard]] int drop_outbox(Sequence sequence) noexcept;
 
 private:
@@ -59,6 +57,7 @@ private:
     [[nodiscard]] int put(const Record& record);
     [[nodiscard]] int erase_mark(const Id& id) noexcept;
     [[nodiscard]] int put_local(Record record);
+    [[nodiscard]] int forget_position() noexcept;
     [[nodiscard]] int revoke(const Change& change, Time now, Outcome& outcome);
     [[nodiscard]] int unrevoke_all(const Id& any, Time now, Outcome& outcome);
     [[nodiscard]] Version next_version(const std::optional<Record>& old, Time now) const noexcept;
@@ -179,7 +178,7 @@ int Writer::erase_mark(const Id& id) noexcept {
 int Writer::put_local(Record record) {
     const int rc = put(record);
     if (rc != 0 || !state_.options.outbox) {
-        return rc;
+        return rc == 0 ? forget_position() : rc;
     }
     Sequence sequence = ++sequence_;
     std::string text(reinterpret_cast<const char*>(record.id.data()), record.id.size());
@@ -187,6 +186,21 @@ int Writer::put_local(Record record) {
     MDB_val key{sizeof(sequence), &sequence};
     MDB_val value = bytes(text);
     return mdb_put(txn_.get(), state_.databases.outbox, &key, &value, MDB_APPEND);
+}
+
+/// Of a change that is in no outbox other nodes learn where all is exchanged, as it is without a position.
+int Writer::forget_position() noexcept {
+    MDB_val key = bytes(meta::position);
+    const int rc = mdb_del(txn_.get(), state_.databases.meta, &key, nullptr);
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+/// `known`: whether there was one.
+int Writer::keep_position(std::string_view position, bool& known) noexcept {
+    std::string_view before;
+    const int rc = get_text(txn_.get(), state_.databases.meta, meta::position, before);
+    known = !before.empty();
+    return rc == 0 || rc == MDB_NOTFOUND ? put_text(txn_.get(), state_.databases.meta, meta::position, position) : rc;
 }
 
 Version Writer::next_version(const std::optional<Record>& old, Time now) const noexcept {
@@ -381,18 +395,19 @@ StoreResult<Store::Swept> Store::sweep(std::size_t limit, Time now) {
     return result;
 }
 
-StoreResult<void> Store::apply_remote(std::span<const Record> records, std::string_view position) {
+StoreResult<bool> Store::apply_remote(std::span<const Record> records, std::string_view position) {
+    bool known = false;
     const int rc = write(*state_, records.size(), [&](Writer& writer) {
         int problem = 0;
         for (const Record& record : records) {
             problem = problem == 0 ? writer.merge(record) : problem;
         }
-        return problem == 0 ? writer.keep_position(position) : problem;
+        return problem == 0 ? writer.keep_position(position, known) : problem;
     });
     if (rc != 0) {
         return failed(rc);
     }
-    return {};
+    return known;
 }
 
 StoreResult<void> Store::drop_outbox(std::uint64_t sequence) {

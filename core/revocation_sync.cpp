@@ -64,7 +64,7 @@ std::optional<Time> current_at(std::string_view position) noexcept {
 namespace {
 
 /// A transaction asks for room for all that it may need: where that is not there, less at a time may find it.
-StoreResult<void> merge(Store& store, std::span<const Record> records, std::string_view position) {
+StoreResult<bool> merge(Store& store, std::span<const Record> records, std::string_view position) {
     constexpr std::size_t few = 16;
     auto merged = store.apply_remote(records, position);
     if (merged || merged.error().error != StoreError::full || records.size() <= few) {
@@ -84,11 +84,13 @@ StoreResult<void> merge(Store& store, std::span<const Record> records, std::stri
 }
 
 /// What changes the store.
-StoreResult<void> write(Store& store, const Work& work) {
+StoreResult<void> write(Store& store, const Work& work, bool& forgotten) {
     if (work.position) {
-        if (auto merged = merge(store, work.records, *work.position); !merged) {
-            return merged;
+        const auto kept = merge(store, work.records, *work.position);
+        if (!kept) {
+            return tl::make_unexpected(kept.error());
         }
+        forgotten = !*kept;
     }
     return work.drop ? store.drop_outbox(*work.drop) : StoreResult<void>();
 }
@@ -104,7 +106,7 @@ StoreResult<WorkResult> perform(Store& store, const Work& work) {
         }
         result.position = std::move(*position);
     }
-    if (auto written = write(store, work); !written) {
+    if (auto written = write(store, work, result.forgotten); !written) {
         result.failure = std::move(written.error());
     }
     if (work.page && !result.failure) {
@@ -133,6 +135,7 @@ void Replica::connected() {
     incoming_.clear();
     folds_.clear();
     whole_.reset();
+    arrived_ = dropped_;
     position_ = kept_.substr(0, kept_.find(' '));
     if (position_read_ && !is_entry_id(position_)) {
         begin_whole();
@@ -240,8 +243,9 @@ Work Replica::work(Time now) {
         work.read_position = true;
         return work;
     }
+    // What was taken back long ago may still be in the stream, and so may that it was.
     std::copy_if(incoming_.begin(), incoming_.end(), std::back_inserter(work.records),
-                 [now](const Record& record) { return !expired(record, now); });
+                 [now](const Record& record) { return record.removed || !expired(record, now); });
     keeping_ = kept_position();
     const std::string_view entry = std::string_view(keeping_).substr(0, keeping_.find(' '));
     const bool moved = entry != std::string_view(kept_).substr(0, kept_.find(' '));
@@ -254,7 +258,7 @@ Work Replica::work(Time now) {
     if (arrived_ > dropped_) {
         work.drop = arrived_;
     }
-    if (whole_ && !whole_->paged) {
+    if (puts_in_store()) {
         work.page = whole_->page_from;
     }
     return work;
@@ -275,6 +279,9 @@ void Replica::worked(WorkResult result) {
         phase_ = Phase::work;
         return;
     }
+    if (result.forgotten && !kept_.empty()) {
+        begin_whole();
+    }
     outgoing_.clear();
     for (Unsent& unsent : result.outbox) {
         if (unsent.sequence > sent_ && unsent.sequence > arrived_) {
@@ -292,7 +299,7 @@ void Replica::worked(WorkResult result) {
     }
     dropped_ = arrived_;
     incoming_.clear();
-    if (whole_ && !whole_->paged) {
+    if (puts_in_store()) {
         for (Record& record : result.page.records) {
             outgoing_.push_back({std::move(record), {}});
         }
@@ -364,6 +371,9 @@ tl::expected<void, std::string> Replica::take_entries(std::span<const Reply> ent
         position_ = entry.items[0].text;
     }
     caught_up_ = entries.size() + 1 < read_size;
+    if (whole_) {
+        whole_->read = whole_->read || caught_up_;
+    }
     busy_ = busy_ || !entries.empty();
     return {};
 }

@@ -36,6 +36,7 @@ struct WorkResult {
     std::vector<Unsent> outbox;
     Page page;
     std::string position;
+    bool forgotten = false;  // the position kept before: somebody has written what is in no outbox
 };
 
 /// When all was known that Redis knew, of a position as it is kept.
@@ -48,6 +49,7 @@ struct WorkResult {
 struct WholeExchange {
     std::string cursor = "0";
     bool scanned = false;
+    bool read = false;  // the stream, to its end
     std::optional<Id> page_from{};
     bool paged = false;
 };
@@ -116,6 +118,8 @@ private:
     void take_entry(std::string_view id, std::span<const redis::Reply> words);
     [[nodiscard]] tl::expected<void, std::string> take_scanned(const redis::Reply& reply);
     void begin_whole();
+    /// What the stream takes back must not be put in again: the store is, once that is read.
+    [[nodiscard]] bool puts_in_store() const noexcept { return whole_ && whole_->read && !whole_->paged; }
     void end_round(Time now);
     void skip(std::string_view what, std::string_view why);
 

@@ -142,12 +142,6 @@ char* set_revocation_sync(ngx_conf_t* cf, ngx_command_t*, void* conf) {
     if (resolve(cf, url->place, *config) != NGX_CONF_OK) {
         return failed();
     }
-    ngx_str_t zone = ngx_string("jwt_revocation_sync");
-    config->zone = ngx_shared_memory_add(cf, &zone, 8 * ngx_pagesize, &ngx_http_jwt_module);
-    if (config->zone == nullptr) {
-        return failed();
-    }
-    config->zone->init = init_zone;
     main.replication = config;
     return NGX_CONF_OK;
 }
@@ -194,6 +188,13 @@ char* finish_replication(ngx_conf_t* cf) noexcept {
                                 "write jwt_revocation_store");
         }
         main.revocation->store.outbox = true;
+        // Of each store its own: an empty one knows nothing, whatever the one before it knew.
+        ngx_str_t name = copy_to_pool(cf->pool, "jwt_revocation_sync " + main.revocation->store.folder);
+        main.replication->zone = ngx_shared_memory_add(cf, &name, 8 * ngx_pagesize, &ngx_http_jwt_module);
+        if (main.replication->zone == nullptr) {
+            return failed();
+        }
+        main.replication->zone->init = init_zone;
         return NGX_CONF_OK;
     });
 }

@@ -100,8 +100,9 @@ bool KeySource::usable() const noexcept {
     if (keys_ == nullptr) {
         return false;
     }
-    const ngx_msec_t age = ngx_current_msec - fetched_;
-    return age < lifetime_ || (shared_.failing() && age < lifetime_ + request_.times.stale);
+    // Another worker may have fetched them at a time that this one's clock comes to with its next turn.
+    const ngx_msec_t end = fetched_ + lifetime_;
+    return !is_past(end) || (shared_.failing() && !is_past(end + request_.times.stale));
 }
 
 const std::shared_ptr<const jwt::KeySet>& KeySource::current() {

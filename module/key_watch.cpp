@@ -98,6 +98,7 @@ void KeyWatch::look_at_some() {
             continue;
         }
         if (const auto stamp = file_stamp(files_.files[file].path); stamp != state.taken) {
+            state.refused = state.refused && stamp == state.seen;
             state.seen = stamp;
             state.waits = true;
             waiting_.push_back(file);
@@ -112,6 +113,7 @@ void KeyWatch::look_again() {
         State& state = states_[file];
         const auto stamp = file_stamp(files_.files[file].path);
         if (stamp != state.seen) {  // still being written
+            state.refused = false;
             state.seen = stamp;
             waiting_.push_back(file);
             continue;
@@ -123,12 +125,16 @@ void KeyWatch::look_again() {
     }
 }
 
-/// Takes a changed file in, or says why not; never both for the same state of it.
+/// Takes a changed file in, or says why not, once. What is refused is tried again with each look: it may be this worker
+/// that had no descriptor or memory left to read it, or another file that did not go with it.
 void KeyWatch::take(std::size_t file) {
     State& state = states_[file];
     const std::string problem = try_to_take(file);
-    state.taken = state.seen;
-    if (ngx_worker != 0) {
+    if (problem.empty()) {
+        state.taken = state.seen;
+    }
+    const bool was_said = std::exchange(state.refused, !problem.empty()) && state.refused;
+    if (ngx_worker != 0 || was_said) {
         return;  // all see the same, one says so
     }
     const std::string& called = files_.files[file].called;

@@ -42,8 +42,9 @@ public:
 
 private:
     struct State {
-        std::optional<FileStamp> taken;  // or refused
-        std::optional<FileStamp> seen;   // at the last look, where that differed
+        std::optional<FileStamp> taken;
+        std::optional<FileStamp> seen;  // at the last look, where that differed
+        bool refused = false;           // what was seen, as was said
         bool waits = false;
         std::shared_ptr<const KeyFileContents> contents;  // null: what the configuration has
     };

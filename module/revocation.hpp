@@ -20,6 +20,8 @@ struct RevocationConfig {
     Origin origin;
     /// The longest jwt_decode_leeway of all locations: expired tokens are let in for as long.
     std::chrono::seconds leeway{0};
+    /// The longest life that some location gives a token; nothing: tokens that never end.
+    std::optional<std::chrono::seconds> lifetime{std::chrono::seconds(0)};
 };
 
 /// Which tokens jwt_revocation_checks names.
@@ -87,6 +89,9 @@ public:
 
     /// Until when the revocation of a token must be kept that expires then.
     [[nodiscard]] jwt::Time kept_until(jwt::Time expires) const noexcept;
+
+    /// RevocationConfig::lifetime.
+    [[nodiscard]] const std::optional<std::chrono::seconds>& lifetime() const noexcept { return config_.lifetime; }
 
 private:
     using Batch = std::list<std::shared_ptr<Pending>>;

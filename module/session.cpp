@@ -38,14 +38,12 @@ std::optional<jwt::Time> expiry(jwt::json::Value payload) {
                : std::nullopt;
 }
 
-/// A family lives as long as the last token that may have come of it.
-std::optional<jwt::Time> family_kept_until(const LocationConfig& config, const jwt::AuthenticToken& token) {
+/// A family lives as long as the last token that may have come of it, in whatever location.
+std::optional<jwt::Time> family_kept_until(const jwt::AuthenticToken& token) {
     const auto end = expiry(token.payload());
-    if (!end || config.refresh_token_expires == 0 || config.access_token_expires == 0) {
-        return std::nullopt;
-    }
-    const std::chrono::seconds lifetime(std::max(config.refresh_token_expires, config.access_token_expires));
-    return worker().revocations->kept_until(std::max(*end, now() + lifetime));
+    const auto& lifetime = worker().revocations->lifetime();
+    return end && lifetime ? std::optional(worker().revocations->kept_until(std::max(*end, now() + *lifetime)))
+                           : std::nullopt;
 }
 
 bool is_revoked(const Target& target) {
@@ -58,8 +56,8 @@ Change revocation_of_token(const jwt::AuthenticToken& token) {
     return {itself(token), end ? std::optional(worker().revocations->kept_until(*end)) : std::nullopt};
 }
 
-Change end_of_named(const LocationConfig& config, const jwt::AuthenticToken& token, Target target) {
-    return {std::move(target), family_kept_until(config, token)};
+Change end_of_named(const jwt::AuthenticToken& token, Target target) {
+    return {std::move(target), family_kept_until(token)};
 }
 
 Target family_of(const jwt::AuthenticToken& token) {
@@ -178,7 +176,7 @@ public:
         if (!config.refresh_rotates) {
             return answer(r, config);
         }
-        Change reuse = end_of_named(config, used, family_of(used));
+        Change reuse = end_of_named(used, family_of(used));
         reuse.if_previous_known = true;
         return write(r, {revocation_of_token(used), std::move(reuse)});
     }
@@ -340,12 +338,12 @@ Revocations::Changes end_of_family(const LocationConfig& config, const jwt::Auth
     if (family.name.empty()) {
         return changes;
     }
-    changes.push_back(end_of_named(config, token, family));
+    changes.push_back(end_of_named(token, family));
     // The first refresh token has no `sid`: its `jti` is the family's name.
-    changes.push_back(end_of_named(config, token, {Kind::token, family.name, family.issuer}));
+    changes.push_back(end_of_named(token, {Kind::token, family.name, family.issuer}));
     if (config.encode_issuer.len != 0) {  // of which its successors are
         const Issuer issuer = Issuer::named(std::string(view(config.encode_issuer)));
-        changes.push_back(end_of_named(config, token, {Kind::family, family.name, issuer}));
+        changes.push_back(end_of_named(token, {Kind::family, family.name, issuer}));
     }
     return changes;
 }

@@ -185,6 +185,27 @@ ok settles(set => signed($three), 200), 'one that is written in place is taken w
 $t->kill_worker;
 is $t->statuses('/set/', signed($three)), '200 200', 'a new worker begins with the changed keys';
 
+# ---- changed while a worker has no descriptor left to read it with
+
+my $few = JWTTest->new(
+    workers => 1,
+    main => 'worker_rlimit_nofile 32;',
+    http => 'jwt_key_file_check 100ms;',
+    files => { 'html/index.html' => 'x', 'secret' => $secrets[0] },
+    config => 'root %%DIR%%/html; location / { jwt_required; jwt_secret_key file:%%DIR%%/secret; }',
+);
+$few->allow_log(qr/Too many open files|worker_connections exceed open file resource limit/);
+my ($old, $new) = map { token(claims(), key => $_, alg => 'HS256') } @secrets;
+is $few->get_with('/', $old)->{status}, 200, 'a key';
+my @crowd = map { $few->connection } 1 .. 40;
+ok $few->wait_log(qr/accept4?\(\) failed \(\d+: Too many open files\)/, 5), 'a crowd takes all descriptors';
+$few->write('secret', $secrets[1]);
+ok $few->wait_log(qr/its old keys stay in use: it cannot be read \(\d+: Too many open files\)/, 5), 'the changed key cannot be read';
+$_->close for splice @crowd;
+ok $few->wait_for(5, sub { $few->get_with('/', $new)->{status} == 200 }), 'and is once the crowd has gone';
+is $few->get_with('/', $old)->{status}, 422, 'the one before is gone';
+is scalar(() = $few->log =~ /its old keys stay in use/g), 1, 'the log says so once';
+
 my ($code, $said) = JWTTest->nginx_t(http => 'jwt_key_file_check never;', config => '');
 like $said, qr/"never" is no time: write it as in 10s, or "off"/, 'a mistake';
 ($code) = JWTTest->nginx_t(http => 'jwt_key_file_check off;', config => '');

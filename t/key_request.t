@@ -95,4 +95,30 @@ my @bearer = map { [Authorization => "Bearer $_"] } signed($one, 'a'), signed($t
 is_deeply([map { $inherited->request('GET', '/', $_)->{status} } @bearer], [200, 422], 'inherited by two servers: the keys of the first');
 is_deeply([map { $inherited->request('GET', '/', $_, undef, port => '2')->{status} } @bearer], [422, 200], 'and of the second, which are others');
 
+# ---- keys that are newer than a worker's clock, which stands still while it is busy
+
+$provider->publish('/spun', keys => [jwk($one, 'a')]);
+my $busy = JWTTest->new(
+    workers => 2,
+    http => 'jwt_lua_limit time=30s steps=1000000000;',
+    files => {
+        'html/index.html' => 'x',
+        'hooks.lua' => 'return { handlers = { spin = function() local n = 0 for i = 1, 3e7 do n = n + i end return { n = n } end } }',
+    },
+    config => <<"EOF_CONFIG",
+    root %%DIR%%/html;
+    location /spin { jwt_lua_file %%DIR%%/hooks.lua; jwt_handler spin; }
+    location = /keys { internal; proxy_pass $url/spun; }
+    location = / { jwt_required; jwt_decode_algorithms ES256; jwt_key_request /keys; }
+EOF_CONFIG
+);
+my $good = signed($one, 'a');
+my $pipelined = $busy->connection;
+$pipelined->send("GET /spin HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer $good\r\n\r\n");
+sleep 0.05;
+is $busy->get_with('/', $good)->{status}, 200, 'one worker fetches';
+is $pipelined->response('GET')->{status}, 200, 'while another is busy';
+is $pipelined->response('GET')->{status}, 200, 'which then uses these keys';
+is scalar(@hits = $provider->hits('/spun')), 1, 'and asks nobody';
+
 done_testing;

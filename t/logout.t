@@ -4,6 +4,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use JSON::PP;
+use MIME::Base64 qw(decode_base64url);
 use JWTTest;
 
 my $hooks = <<'EOF_LUA';
@@ -30,6 +31,8 @@ my $config = <<"EOF_CONFIG";
     location /hooked  { jwt_required; jwt_logout; jwt_lua_file %%DIR%%/hooks.lua; }
     location /login   { jwt_handler login; jwt_lua_file %%DIR%%/hooks.lua; }
     location /any     { satisfy any; allow all; jwt_required; jwt_logout; }
+    location /long    { jwt_handler login; jwt_lua_file %%DIR%%/hooks.lua; jwt_refresh_token_expires 90d; }
+    location /list    { jwt_revocations; }
 EOF_CONFIG
 
 my $t = JWTTest->new(
@@ -108,6 +111,13 @@ is status_of($again->{access_token}), 401, 'ends the access token made with it';
 
 is $t->post('/hooked', bearer($again->{access_token}), '')->{status}, 403, 'a hook answers for revoked tokens';
 is_deeply $t->post('/hooked', bearer($again->{access_token}), '')->{json}, { gone => 'alice' }, 'as everywhere';
+
+my $long = $t->post('/long', [], '')->{json};
+is $t->post('/logout', bearer($long->{access_token}), '')->{status}, 200, 'logout of a login that another location made to last';
+is status_of($long->{refresh_token}), 401, 'ends its refresh token';
+my $sid = decode_json(decode_base64url((split /\./, $long->{access_token})[1]))->{sid};
+my ($family) = grep { $_->{kind} eq 'family' && $_->{name} eq $sid } @{ $t->get('/list?limit=1000')->{json}{revocations} };
+cmp_ok $family->{kept_until}, '>', time + 90 * 86400 - 60, 'for as long as that lives';
 
 # ---- HTTP/1.1 keep-alive: many at once, over two workers
 

@@ -157,6 +157,16 @@ for my $round (1 .. 2) {
     }
 }
 
+# ---- without Redis for a while, by the configuration
+
+{
+    my $with = $two->{arguments}{http};
+    ok($two->reload(http => 'jwt_revocation_store %%DIR%%/store size=64m;'), 'a reload that exchanges no more');
+    ok(revoke($two, 'alone'), 'what is revoked then');
+    ok($two->reload(http => $with), 'and one that does again');
+    is(agree($patience, [$one], ['alone']), '', 'is known to the others after that');
+}
+
 # ---- how it is configured
 
 sub says {

@@ -74,6 +74,14 @@ is($stale->reload, 1, 'a reload');
 is($get->('/api/'), 503, 'changes nothing');
 $redis->thaw;
 ok(within(20, sub { $get->('/api/') == 200 }), 'open when it is back');
+$redis->freeze;
+my $http = $stale->{arguments}{http} =~ s/2s fail=closed/1h fail=closed/r;
+is($stale->reload(http => $http), 1, 'a reload that gives it more time');
+is($get->('/api/'), 200, 'has what the store knew a moment ago');
+is($stale->reload(http => $http =~ s{/store }{/another }r), 1, 'one with another store');
+is($get->('/api/'), 503, 'which knows nothing yet');
+$redis->thaw;
+ok(within(20, sub { $get->('/api/') == 200 }), 'and soon all');
 $stale->finish;
 
 done_testing;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 
 #include "revocation_format.hpp"
@@ -241,6 +242,24 @@ TEST(RevocationSync, AChangeLeavesTheOutboxWhenItIsReadInTheStream) {
     EXPECT_THAT(exchange.sent(), HasSubstr("me:6")) << "but over the next";
 }
 
+TEST(RevocationSync, AChangeOfItsOwnThatWasReadAndNotNotedIsSentAgain) {
+    Exchange exchange;
+    exchange.resume(position + " 1763769600000");
+    static_cast<void>(exchange.work());
+    exchange.worked(unsent({5}));
+    EXPECT_THAT(exchange.sent(), HasSubstr("me:5"));
+    EXPECT_EQ(exchange.problem(ok), "");
+    const Record mine = record("unsent5");
+    exchange.read(list({entry(position, {"kind", "start"}),
+                        entry("1763769599001-0", {"id", text(mine.id), "record", record_text(mine), "from", "me:5"}),
+                        entry("1763769599001-1", {"kind", "token", "jti", "x"})}));
+    static_cast<void>(exchange.sent());
+    exchange.connect();  // another server takes over, which has the entry before alone
+    EXPECT_FALSE(exchange.work().drop) << "nobody has it but this node";
+    exchange.worked(unsent({5}));
+    EXPECT_THAT(exchange.sent(), HasSubstr("me:5"));
+}
+
 TEST(RevocationSync, AnApplicationsEntryIsInTheHashBeforeItIsPassedOver) {
     Exchange exchange;
     exchange.resume(position + " 1763769600000");
@@ -303,51 +322,157 @@ TEST(RevocationSync, AStoreWithLittleRoomTakesLittleAtATime) {
     std::filesystem::remove_all(folder);
 }
 
+/// A store in a folder of its own.
+class Kept {
+public:
+    Kept() { EXPECT_EQ(mkdir(folder_.c_str(), 0700), 0); }
+    ~Kept() { std::filesystem::remove_all(folder_); }
+    Kept(const Kept&) = delete;
+    Kept& operator=(const Kept&) = delete;
+
+    [[nodiscard]] std::unique_ptr<Store> open(bool outbox) const {
+        return std::move(Store::open({folder_, 1 << 20, outbox}).value());
+    }
+
+private:
+    std::string folder_ = testing::TempDir() + "revocation_kept_" + std::to_string(getpid());
+};
+
+TEST(RevocationSync, WhatWasTakenBackLongAgoDoesNotComeBackWithTheStream) {
+    Exchange exchange;
+    exchange.resume("");
+    Record revoked = record("taken back");
+    revoked.version.time -= std::chrono::milliseconds(std::chrono::hours(24 * 40)).count();
+    Record taken_back = revoked;
+    taken_back.removed = true;
+    ++taken_back.version.time;
+    taken_back.expires = at(1'763'769'600 - 1);
+    Record ended = record("ended");
+    ended.expires = taken_back.expires;
+    const auto of = [](const std::string& id, const Record& change) {
+        return entry(id, {"id", text(change.id), "record", record_text(change)});
+    };
+    static_cast<void>(exchange.round(
+        {}, list({of("1-0", revoked), of("2-0", taken_back), of("3-0", record("lasting")), of("4-0", ended)})));
+    static_cast<void>(exchange.sent());
+    EXPECT_EQ(exchange.problem(strings({"0"})), "");
+    const Kept kept;
+    const auto store = kept.open(true);
+    ASSERT_TRUE(perform(*store, exchange.work()));
+    EXPECT_EQ(store->check(fingerprint(Target{Kind::token, "lasting"})), Verdict::revoked);
+    EXPECT_EQ(store->check(fingerprint(Target{Kind::token, "taken back"})), Verdict::live);
+    EXPECT_EQ(store->find(ended.id).value(), std::nullopt) << "what is past needs no room";
+}
+
+TEST(RevocationSync, WhatTheStreamTakesBackIsNotPutInAgain) {
+    Exchange exchange;
+    exchange.resume("");
+    std::vector<Reply> entries;
+    for (int i = 0; i < 512; ++i) {
+        entries.push_back(entry(std::to_string(i + 1) + "-0", {"kind", "start"}));
+    }
+    EXPECT_FALSE(exchange.round({}, list(entries)).page) << "of what is revoked there may be more to read";
+    static_cast<void>(exchange.sent());
+    EXPECT_EQ(exchange.problem(strings({"0"})), "");
+    const Reply last = list({entries.back()});
+    EXPECT_FALSE(exchange.round({}, last).page);
+    EXPECT_TRUE(exchange.round({}, last).page);
+    EXPECT_FALSE(exchange.work().page);
+    EXPECT_FALSE(exchange.replica().exchanges_all());
+}
+
+TEST(RevocationSync, WhatWasRevokedWhileNobodyExchangedIsSentLater) {
+    const Kept kept;
+    auto store = kept.open(true);
+    ASSERT_TRUE(store->apply_remote({}, position + " 1763769600000"));
+    ASSERT_TRUE(store->apply(std::array{Change{{Kind::token, "sent"}}}, at(1'763'769'600)));
+    EXPECT_EQ(store->position(), position + " 1763769600000");
+    store.reset();
+    ASSERT_TRUE(kept.open(false)->apply(std::array{Change{{Kind::token, "unsent"}}}, at(1'763'769'601)));
+    store = kept.open(true);
+    Exchange exchange;
+    exchange.resume(store->position().value());
+    EXPECT_TRUE(exchange.replica().exchanges_all());
+}
+
+TEST(RevocationSync, WhatAnotherProcessDoesNotSendIsNoticed) {
+    const Kept kept;
+    auto store = kept.open(true);
+    Exchange exchange;
+    exchange.resume(position + " 1763769000000");
+    ASSERT_TRUE(store->apply_remote({}, position + " 1763769000000"));
+    static_cast<void>(exchange.round({}, nothing_new));
+    const auto pass_round = [&] {
+        EXPECT_THAT(exchange.sent(), HasSubstr("HDEL"));
+        EXPECT_EQ(exchange.problem(text_reply("0")), "");
+        EXPECT_TRUE(exchange.pauses());
+        exchange.pass(std::chrono::seconds(20));
+        auto done = perform(*store, exchange.work());
+        ASSERT_TRUE(done);
+        exchange.worked(std::move(*done));
+    };
+    pass_round();
+    EXPECT_FALSE(exchange.replica().exchanges_all());
+    exchange.read(nothing_new);
+    store.reset();
+    ASSERT_TRUE(kept.open(false)->apply(std::array{Change{{Kind::token, "unsent"}}}, at(1'763'769'601)));
+    store = kept.open(true);
+    pass_round();
+    EXPECT_TRUE(exchange.replica().exchanges_all());
+}
+
 TEST(RevocationSync, WhereItsEntryIsGoneEverythingIsExchanged) {
     Exchange exchange;
     exchange.resume(position + " 1763769600000");
     static_cast<void>(exchange.round({}, list({entry("1763769599002-0", {"kind", "start"})})));
     EXPECT_TRUE(exchange.replica().exchanges_all());
     const Work first = exchange.work();
-    ASSERT_TRUE(first.page.has_value());
-    EXPECT_FALSE(*first.page) << "from the beginning";
+    EXPECT_FALSE(first.page) << "what it has is put in once it is known what Redis has";
     EXPECT_TRUE(first.position && first.position->starts_with("- ")) << "a restart must begin anew";
-    WorkResult page;
-    page.page.records = {record("mine")};
-    page.page.next = record("mine").id;
-    exchange.worked(std::move(page));
-    EXPECT_THAT(exchange.sent(), HasSubstr(text(record("mine").id)));
-    EXPECT_EQ(exchange.problem(ok), "");
+    exchange.worked();
     const Reply stream = list({entry("1763769599002-0", {"kind", "start"})});
     exchange.read(stream);
     EXPECT_THAT(exchange.sent(), HasSubstr("HSCAN"));
     const Record theirs = record("theirs");
     EXPECT_EQ(exchange.problem(strings({"17", text(theirs.id), record_text(theirs)})), "");
     const Work second = exchange.work();
-    EXPECT_EQ(second.page, std::optional(std::optional(record("mine").id)));
+    ASSERT_TRUE(second.page.has_value());
+    EXPECT_FALSE(*second.page) << "from the beginning";
     EXPECT_THAT(second.records, testing::ElementsAre(theirs));
     EXPECT_TRUE(second.position && second.position->starts_with("- "));
-    exchange.worked();
+    WorkResult page;
+    page.page.records = {record("mine")};
+    page.page.next = record("mine").id;
+    exchange.worked(std::move(page));
+    EXPECT_THAT(exchange.sent(), HasSubstr(text(record("mine").id)));
+    EXPECT_EQ(exchange.problem(ok), "");
     exchange.read(stream);
     EXPECT_THAT(exchange.sent(), HasSubstr("\r\n17\r\n"));
     EXPECT_EQ(exchange.problem(strings({"0"})), "");
-    const Work third = exchange.work();
+    const Work third = exchange.round({}, stream);
+    EXPECT_EQ(third.page, std::optional(std::optional(record("mine").id)));
+    const Work last = exchange.work();
     EXPECT_FALSE(exchange.replica().exchanges_all());
-    EXPECT_TRUE(third.position && third.position->starts_with("1763769599002-0 "));
+    EXPECT_TRUE(last.position && last.position->starts_with("1763769599002-0 "));
 }
 
 TEST(RevocationSync, AnExchangeOfEverythingBeginsAnewWithItsConnection) {
     Exchange exchange;
     exchange.resume("");
-    static_cast<void>(exchange.work());
+    const auto read_all = [&] {
+        static_cast<void>(exchange.round({}, nothing_new));
+        EXPECT_THAT(exchange.sent(), HasSubstr("\r\n0\r\n"));
+        EXPECT_EQ(exchange.problem(strings({"17"})), "");
+        const Work work = exchange.work();
+        EXPECT_TRUE(work.page && !*work.page) << "from the beginning";
+    };
+    read_all();
     WorkResult page;
     page.page.records = {record("mine")};
     page.page.next = record("mine").id;
     exchange.worked(std::move(page));
     exchange.connect();
-    const Work work = exchange.work();
-    ASSERT_TRUE(work.page.has_value());
-    EXPECT_FALSE(*work.page);
+    read_all();
 }
 
 TEST(RevocationSync, AnswersOfNoRedisEndTheConnection) {
