@@ -228,6 +228,9 @@ FetchStart make_subrequest(ngx_http_request_t* r, const Method& method, ngx_str_
     subrequest->request_body = body;
     subrequest->variables = variables;
     subrequest->keepalive = 1;  // see is_cut_off
+    // One in memory can have no subrequests, and until its answer begins nginx may want one: proxy_cache's, which
+    // updates in the background.
+    subrequest->subrequest_in_memory = 0;
     return {subrequest, false, ngx_null_string};
 }
 
@@ -236,7 +239,7 @@ FetchStart start(ngx_http_request_t* r, const FetchRequest& request) {
     if (method == nullptr) {
         return mistake("fetch: the method is one of GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS");
     }
-    if (r->subrequest_in_memory) {
+    if (r->subrequest_in_memory || is_fetch(r)) {
         return mistake("fetch: a location that is fetched cannot fetch");
     }
     if (!request.uri.starts_with('/')) {
@@ -330,6 +333,12 @@ FetchedResponse response_of(const ngx_http_request_t* subrequest) {
 
 bool is_fetch(const ngx_http_request_t* r) noexcept {
     return r->post_subrequest != nullptr && r->post_subrequest->handler == end_fetch;
+}
+
+void take_in_memory(ngx_http_request_t* r) noexcept {
+    if (is_fetch(r)) {
+        r->subrequest_in_memory = 1;
+    }
 }
 
 FetchStart start_fetch(ngx_http_request_t* r, const FetchRequest& request) noexcept {
