@@ -68,15 +68,6 @@ bool overflows(const ngx_http_request_t* r, ngx_int_t rc) noexcept {
     return filter_failed && c->error && !client_is_gone(c) && (r->out != nullptr || long_by_header);
 }
 
-bool in_background(const ngx_http_request_t* r) noexcept {
-    for (; r != nullptr; r = r->parent) {
-        if (r->background) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /// nginx does not wake the parent of a background subrequest. To be done once, when `rc` ends it.
 void wake_parent(ngx_http_request_t* r, ngx_int_t rc) noexcept {
     const bool page_follows = rc >= NGX_HTTP_SPECIAL_RESPONSE || rc == NGX_HTTP_CREATED || rc == NGX_HTTP_NO_CONTENT;
@@ -210,8 +201,10 @@ FetchStart make_subrequest(ngx_http_request_t* r, const Method& method, ngx_str_
         copy_to_pool(r->pool, std::string(path) + (args.len != 0 ? "?" : "") + std::string(view(args)));
     const ngx_str_t method_name = copy_to_pool(r->pool, method.name);
 
-    // A background request (mirror) never gets its turn to output, for which its subrequests would wait.
-    const ngx_uint_t waited = in_background(r) ? NGX_HTTP_SUBREQUEST_BACKGROUND : NGX_HTTP_SUBREQUEST_WAITED;
+    // Whose turn to output it is not, may never have one, for which its subrequests would wait: one in the background
+    // (mirror), or one that lua-nginx-module captures.
+    const bool has_its_turn = r->connection->data == r;
+    const ngx_uint_t waited = has_its_turn ? NGX_HTTP_SUBREQUEST_WAITED : NGX_HTTP_SUBREQUEST_BACKGROUND;
     ngx_http_request_t* subrequest = nullptr;
     if (ngx_http_subrequest(r, &uri, &args, &subrequest, end, NGX_HTTP_SUBREQUEST_IN_MEMORY | waited) != NGX_OK) {
         return failure("nginx cannot make a subrequest now: its log says why");
