@@ -219,6 +219,7 @@ FetchStart make_subrequest(ngx_http_request_t* r, const Method& method, ngx_str_
     }
     subrequest->unparsed_uri = asked;
     subrequest->request_body = body;
+    subrequest->discard_body = 0;  // what is left of the client's, by whose length nginx reads it
     subrequest->variables = variables;
     subrequest->keepalive = 1;  // see is_cut_off
     // One in memory can have no subrequests, and until its answer begins nginx may want one: proxy_cache's, which

@@ -156,6 +156,7 @@ EOF_CONFIG
         'hooks.lua' => $hooks,
         'html/file/a.txt' => 'a file',
         'html/waiting/a.txt' => 'open to users',
+        'html/page/slow.txt' => '<!--#include virtual="/waiting/a.txt" -->',
         'html/page/a.txt' => join('', map { qq(<!--#include virtual="/part/$_" -->;) } 1 .. 3),
         'keyed.lua' => <<'EOF_LUA',
 local jwt = require "jwt"
@@ -448,6 +449,15 @@ subtest 'a cache that is updated in the background' => sub {
     like my $first = $ask->(), qr/^200 at /, 'made';
     is $ask->(), $first, 'stale';
     ok $t->wait_for(5, sub { $ask->() =~ /^200 at / && $ask->() ne $first }), 'and new';
+};
+
+subtest 'a body that nginx throws away meanwhile' => sub {
+    my $connection = $t->connection;
+    $connection->send("GET /page/slow.txt HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer $alice\r\nContent-Length: 100000\r\n\r\nx");
+    for (1 .. 10) { $connection->send('x' x 9999); sleep 0.05 }
+    $connection->send('x' x 9);
+    is $connection->response('GET')->{body}, 'open to users', 'is not the one of the subrequest';
+    $connection->close;
 };
 
 subtest 'reload while a hook waits' => sub {
