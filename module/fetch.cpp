@@ -68,15 +68,6 @@ bool overflows(const ngx_http_request_t* r, ngx_int_t rc) noexcept {
     return filter_failed && c->error && !client_is_gone(c) && (r->out != nullptr || long_by_header);
 }
 
-bool in_background(const ngx_http_request_t* r) noexcept {
-    for (; r != nullptr; r = r->parent) {
-        if (r->background) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /// nginx does not wake the parent of a background subrequest. To be done once, when `rc` ends it.
 void wake_parent(ngx_http_request_t* r, ngx_int_t rc) noexcept {
     const bool page_follows = rc >= NGX_HTTP_SPECIAL_RESPONSE || rc == NGX_HTTP_CREATED || rc == NGX_HTTP_NO_CONTENT;
@@ -210,8 +201,10 @@ FetchStart make_subrequest(ngx_http_request_t* r, const Method& method, ngx_str_
         copy_to_pool(r->pool, std::string(path) + (args.len != 0 ? "?" : "") + std::string(view(args)));
     const ngx_str_t method_name = copy_to_pool(r->pool, method.name);
 
-    // A background request (mirror) never gets its turn to output, for which its subrequests would wait.
-    const ngx_uint_t waited = in_background(r) ? NGX_HTTP_SUBREQUEST_BACKGROUND : NGX_HTTP_SUBREQUEST_WAITED;
+    // Whose turn to output it is not, may never have one, for which its subrequests would wait: one in the background
+    // (mirror), or one that lua-nginx-module captures.
+    const bool has_its_turn = r->connection->data == r;
+    const ngx_uint_t waited = has_its_turn ? NGX_HTTP_SUBREQUEST_WAITED : NGX_HTTP_SUBREQUEST_BACKGROUND;
     ngx_http_request_t* subrequest = nullptr;
     if (ngx_http_subrequest(r, &uri, &args, &subrequest, end, NGX_HTTP_SUBREQUEST_IN_MEMORY | waited) != NGX_OK) {
         return failure("nginx cannot make a subrequest now: its log says why");
@@ -226,8 +219,12 @@ FetchStart make_subrequest(ngx_http_request_t* r, const Method& method, ngx_str_
     }
     subrequest->unparsed_uri = asked;
     subrequest->request_body = body;
+    subrequest->discard_body = 0;  // what is left of the client's, by whose length nginx reads it
     subrequest->variables = variables;
     subrequest->keepalive = 1;  // see is_cut_off
+    // One in memory can have no subrequests, and until its answer begins nginx may want one: proxy_cache's, which
+    // updates in the background.
+    subrequest->subrequest_in_memory = 0;
     return {subrequest, false, ngx_null_string};
 }
 
@@ -236,7 +233,7 @@ FetchStart start(ngx_http_request_t* r, const FetchRequest& request) {
     if (method == nullptr) {
         return mistake("fetch: the method is one of GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS");
     }
-    if (r->subrequest_in_memory) {
+    if (r->subrequest_in_memory || is_fetch(r)) {
         return mistake("fetch: a location that is fetched cannot fetch");
     }
     if (!request.uri.starts_with('/')) {
@@ -330,6 +327,12 @@ FetchedResponse response_of(const ngx_http_request_t* subrequest) {
 
 bool is_fetch(const ngx_http_request_t* r) noexcept {
     return r->post_subrequest != nullptr && r->post_subrequest->handler == end_fetch;
+}
+
+void take_in_memory(ngx_http_request_t* r) noexcept {
+    if (is_fetch(r)) {
+        r->subrequest_in_memory = 1;
+    }
 }
 
 FetchStart start_fetch(ngx_http_request_t* r, const FetchRequest& request) noexcept {

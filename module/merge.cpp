@@ -522,7 +522,10 @@ char* merge(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig& prev) {
     if (check_profile(cf, conf) != NGX_CONF_OK) {
         return failed();
     }
-    if (own_content && (prepare_publication(cf, conf) != NGX_CONF_OK || check_content(cf, conf) != NGX_CONF_OK)) {
+    if (own_content && prepare_publication(cf, conf) != NGX_CONF_OK) {
+        return failed();
+    }
+    if (check_content(cf, conf) != NGX_CONF_OK) {  // limit_except may ask for another token
         return failed();
     }
     note_uses(cf, conf);

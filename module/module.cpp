@@ -4,6 +4,7 @@
 
 #include "access.hpp"
 #include "config.hpp"
+#include "fetch.hpp"
 #include "key_fetch.hpp"
 #include "replication.hpp"
 #include "revocation.hpp"
@@ -83,6 +84,7 @@ ngx_int_t finish_configuration(ngx_conf_t* cf) noexcept {
 ngx_http_output_header_filter_pt next_header_filter;
 
 ngx_int_t filter_header(ngx_http_request_t* r) noexcept {
+    take_in_memory(r);
     const ngx_int_t rc = ngx::main_config(r).uses.renewal ? renew_session(r) : ngx_int_t{NGX_OK};
     return rc == NGX_OK ? next_header_filter(r) : rc;
 }

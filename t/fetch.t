@@ -21,6 +21,7 @@ sub backend {
     my $uri = $request->{uri};
     return [200, ['Content-Type' => 'application/json'], qq({"name":"$1"})] if $uri =~ m{^/users/(alice|bob)$};
     return [404, ['Content-Type' => 'text/plain'], 'no such user'] if $uri =~ m{^/users/};
+    return [200, ['X-Accel-Expires' => '@1'], "at " . time] if $uri eq '/aged';
     return [200, ['Content-Type' => 'text/plain'], $other_secret] if $uri eq '/tenants/acme';
     return [200, ['X-Two' => 'a', 'X-Two' => 'b', 'Content-Type' => 'text/plain'], 'x' x $1]
         if $uri =~ m{^/size/(\d+)$};
@@ -101,6 +102,7 @@ EOF_LUA
 my $t = JWTTest->new(
     http2 => 1,
     backend => \&backend,
+    http => 'proxy_cache_path %%DIR%%/aged keys_zone=aged:1m;',
     config => <<"EOF_CONFIG",
     root %%DIR%%/html;
     client_max_body_size 8m;
@@ -123,6 +125,7 @@ my $t = JWTTest->new(
     location = /late { internal; proxy_read_timeout 200ms; proxy_pass http://127.0.0.1:%%PORTslow%%; }
     location = /page { internal; error_page 502 =299 /size/7; proxy_pass http://127.0.0.1:%%PORTnobody%%; }
     location = /nested { internal; jwt_handler echo; }
+    location = /aged { internal; proxy_cache aged; proxy_cache_use_stale updating; proxy_cache_background_update on; proxy_pass %%BACKEND%%; }
     location /slow/ { internal; proxy_pass http://127.0.0.1:%%PORTslow%%; }
 
     location /do/echo { jwt_handler echo; }
@@ -153,6 +156,7 @@ EOF_CONFIG
         'hooks.lua' => $hooks,
         'html/file/a.txt' => 'a file',
         'html/waiting/a.txt' => 'open to users',
+        'html/page/slow.txt' => '<!--#include virtual="/waiting/a.txt" -->',
         'html/page/a.txt' => join('', map { qq(<!--#include virtual="/part/$_" -->;) } 1 .. 3),
         'keyed.lua' => <<'EOF_LUA',
 local jwt = require "jwt"
@@ -438,6 +442,22 @@ subtest 'a token that expires while its hooks wait' => sub {
         '/expiring/a.txt long' => '200 slow long', '/expiring/a.txt short' => '401 slow answer to short',
         '/fresh/a.txt long' => '200 slow long', '/fresh/a.txt short' => qq(401 {"msg":"Fresh token required"}\n),
     }, 'is refused then, by the default answer or a hook that waits again; one that lives on is let in';
+};
+
+subtest 'a cache that is updated in the background' => sub {
+    my $ask = sub { my $response = $t->get('/do/echo?uri=/aged'); return join ' ', @{ $response->{headers} }{'x-fetched'}, $response->{body} };
+    like my $first = $ask->(), qr/^200 at /, 'made';
+    is $ask->(), $first, 'stale';
+    ok $t->wait_for(5, sub { $ask->() =~ /^200 at / && $ask->() ne $first }), 'and new';
+};
+
+subtest 'a body that nginx throws away meanwhile' => sub {
+    my $connection = $t->connection;
+    $connection->send("GET /page/slow.txt HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer $alice\r\nContent-Length: 100000\r\n\r\nx");
+    for (1 .. 10) { $connection->send('x' x 9999); sleep 0.05 }
+    $connection->send('x' x 9);
+    is $connection->response('GET')->{body}, 'open to users', 'is not the one of the subrequest';
+    $connection->close;
 };
 
 subtest 'reload while a hook waits' => sub {

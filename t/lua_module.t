@@ -139,6 +139,10 @@ my $both = <<'EOF_CONFIG';
         local answer = ngx.location.capture("/guarded-content")
         ngx.print(answer.status, " ", answer.body)
     } }
+    location = /asked { jwt_required; jwt_lua_file %%DIR%%/asking.lua; content_by_lua_block { ngx.print("theirs for ", ngx.var.jwt_user) } }
+    location = /answering { content_by_lua_block { ngx.sleep(0.01) ngx.print("them") } }
+    location = /capture-asked { content_by_lua_block { ngx.print(ngx.location.capture("/asked").body) } }
+    location = /ask { jwt_lua_file %%DIR%%/asking.lua; jwt_handler ask; }
     location = /body {
         jwt_token_location json; jwt_required;
         content_by_lua_block { ngx.req.read_body() ngx.print(ngx.req.get_body_data()) }
@@ -151,9 +155,18 @@ my $both = <<'EOF_CONFIG';
     location = /hot { content_by_lua_block { local s = 0 for i = 1, 1e6 do s = s + i end ngx.print(s) } }
 EOF_CONFIG
 
+my $asking = <<'EOF_LUA';
+local jwt = require "jwt"
+return {
+  user_lookup = function(header, payload) return jwt.fetch("/answering").body end,
+  unauthorized = function(reason) return jwt.fetch("/answering").body .. " say no", 401 end,
+  handlers = { ask = function(request) return jwt.fetch("/capture-asked").body end },
+}
+EOF_LUA
+
 my $directory = library('libluajit2-5.1-2');
 my $t = JWTTest->new(
-    env => { LD_LIBRARY_PATH => $directory }, files => { 'hooks.lua' => $hooks },
+    env => { LD_LIBRARY_PATH => $directory }, files => { 'hooks.lua' => $hooks, 'asking.lua' => $asking },
     main => join('', map { "load_module $modules{$_};\n" } qw(ndk_http_module.so ngx_http_lua_module.so)),
     http => $theirs, config => $ours . $both,
 );
@@ -176,6 +189,14 @@ for my $round ('at first', 'after a reload', 'after another') {
     is($t->get_with('/sleep', $token)->{body}, 'rested for alice', 'handlers of theirs that wait');
     like($t->get('/capture')->{body}, qr/^401 .*ours: Missing/, 'row 64: their subrequest is judged, without a token');
     like($t->get_with('/capture', $token)->{body}, qr/^200 theirs for alice/, 'and with one');
+    for my $case ([[Authorization => "Bearer $token"], 'theirs for them'], [[], 'them say no']) {
+        my $connection = $t->connection;
+        $connection->request('GET', '/capture-asked', $case->[0]);
+        is($connection->response('GET')->{body}, $case->[1], 'their subrequest waits for a hook of ours');
+        $connection->request('GET', '/ask', [Connection => 'close']);
+        is($connection->response('GET')->{body}, 'them say no', 'and the next request on its connection, within a subrequest of ours');
+        ok($connection->closed(5), 'which ends');
+    }
     is($t->post('/body', ['Content-Type' => 'application/json'], qq({"access_token":"$token"}))->{body}, qq({"access_token":"$token"}), 'a body that both read');
     is($t->get_with('/either', $token)->{body}, 'inside', 'satisfy any: by ours');
     my $either = $t->get('/either?pass=lua');

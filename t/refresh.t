@@ -273,6 +273,11 @@ like said('location /r { jwt_required refresh; jwt_refresh rotate; }', ''), qr/j
 like said('location /r { jwt_required; jwt_refresh; }'), qr/write jwt_required refresh/, 'of access tokens';
 like said('location /r { jwt_refresh; }'), qr/write jwt_required refresh/, 'of none';
 like said('location /r { jwt_required refresh skip_revocation_check; jwt_refresh; }'), qr/remove skip_revocation_check/, 'of revoked ones';
+for my $case (['', qr/write jwt_required refresh/], ['any_type', qr/write jwt_required refresh/], ['refresh skip_revocation_check', qr/remove skip_revocation_check/]) {
+    my ($words, $wanted) = @$case;
+    like said("location /r { jwt_required refresh; jwt_refresh; limit_except GET { jwt_required $words; } }"), $wanted, "the same within limit_except: $words";
+}
+is said('location /r { jwt_required refresh; jwt_refresh; limit_except GET { jwt_required refresh; } }'), '', 'which may ask for a refresh token too';
 like said('location /r { jwt_required refresh; jwt_revocation_checks access; jwt_refresh; }'), qr/would renew revoked tokens: let jwt_revocation_checks name refresh/, 'unchecked ones';
 like said('location /r { jwt_required refresh; jwt_refresh twice; }'), qr/unknown word "twice" of jwt_refresh: write rotate, or nothing/, 'another word';
 like said('location /r { jwt_algorithm ES256; jwt_public_key %%DIR%%/key.pub; jwt_required refresh; jwt_refresh; }'),

@@ -16,6 +16,7 @@ my $t = JWTTest->new(
     http => <<"EOF_HTTP",
     jwt_secret_key "$JWTTest::Token::secret";
     map \$http_x_protect \$protected { default ''; yes 1; }
+    map \$uri \$by_path { volatile; default 1; ~^/by-path/open/ 0; }
     server {
         listen 127.0.0.1:%%PORTapp%%;
         location / { return 200 "inside for <\$http_x_identity>"; }
@@ -76,6 +77,11 @@ EOF_HTTP
 
     location /condition/ { jwt_required if=\$http_x_protect; $pass }
     location /mapped/ { jwt_required if=\$protected; $pass }
+    location /by-path/ {
+        jwt_required if=\$by_path;
+        $pass
+        location /by-path/open/leads/ { try_files /none /by-path/file; }
+    }
     location /never/ { jwt_required if=0; $pass }
     location /always/ { jwt_required if=no; $pass }
     location /either/ { jwt_required if=\$http_x_a\$http_x_b; $pass }
@@ -183,6 +189,12 @@ is_answered($t->get('/optional-if/', bearer($token{forged})), $nobody, 'if= with
 is_answered($t->get('/either/'), $nobody, 'if= of two variables: neither');
 is_answered($t->get('/either/', ['X-B' => 1]), 401, 'if= of two variables: the second');
 is_answered($t->get('/either/', ['X-A' => 0, 'X-B' => 0]), 401, 'if= of two variables: 00 is not 0');
+
+for my $case (['/by-path/file', 401, $alice], ['/by-path/open/', $nobody, $nobody], ['/by-path/open/leads/', 401, $alice]) {
+    my ($path, $without, $with) = @$case;
+    is_answered($t->get($path), $without, "if= of a volatile map, $path: no token");
+    is_answered($t->get($path, bearer($token{access})), $with, "if= of a volatile map, $path: a token");
+}
 
 # ---- jwt_exempt_methods
 
