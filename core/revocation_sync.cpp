@@ -109,18 +109,19 @@ StoreResult<WorkResult> perform(Store& store, const Work& work) {
     if (auto written = write(store, work, result.forgotten); !written) {
         result.failure = std::move(written.error());
     }
+    // What was written is told, whatever fails behind it.
     if (work.page && !result.failure) {
-        auto page = store.list(*work.page, write_size, true);
-        if (!page) {
-            return tl::make_unexpected(std::move(page.error()));
+        if (auto page = store.list(*work.page, write_size, true)) {
+            result.page = std::move(*page);
+        } else {
+            result.failure = std::move(page.error());
         }
-        result.page = std::move(*page);
     }
-    auto outbox = store.outbox(write_size);
-    if (!outbox) {
-        return tl::make_unexpected(std::move(outbox.error()));
+    if (auto outbox = store.outbox(write_size)) {
+        result.outbox = std::move(*outbox);
+    } else {
+        result.failure = std::move(outbox.error());
     }
-    result.outbox = std::move(*outbox);
     return result;
 }
 
@@ -243,6 +244,7 @@ Work Replica::work(Time now) {
         work.read_position = true;
         return work;
     }
+    worked_at_ = now;
     // What was taken back long ago may still be in the stream, and so may that it was.
     std::copy_if(incoming_.begin(), incoming_.end(), std::back_inserter(work.records),
                  [now](const Record& record) { return record.removed || !expired(record, now); });
@@ -279,8 +281,11 @@ void Replica::worked(WorkResult result) {
         phase_ = Phase::work;
         return;
     }
-    if (result.forgotten && !kept_.empty()) {
+    if (result.forgotten) {
         begin_whole();
+        // Until it is written that there is none, what is on disk is no position to begin a connection at.
+        kept_.clear();
+        keeping_.clear();
     }
     outgoing_.clear();
     for (Unsent& unsent : result.outbox) {
@@ -301,7 +306,9 @@ void Replica::worked(WorkResult result) {
     incoming_.clear();
     if (puts_in_store()) {
         for (Record& record : result.page.records) {
-            outgoing_.push_back({std::move(record), {}});
+            if (!expired(record, worked_at_)) {  // what the stream had of it is not put in again
+                outgoing_.push_back({std::move(record), {}});
+            }
         }
         whole_->page_from = result.page.next;
         whole_->paged = !result.page.next;

@@ -145,6 +145,7 @@ private:
     bool busy_ = false;  // no pause after this round
     bool stuck_ = false;
     std::optional<WholeExchange> whole_;
+    Time worked_at_{};
 
     std::string sweep_cursor_ = "0";
     Time swept_at_{};

@@ -63,11 +63,12 @@ char* set_words(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
     return NGX_CONF_OK;
 }
 
-/// RFC 9110 §9.3, RFC 5789, and those of WebDAV (RFC 4918, 3253, 5323).
+/// RFC 9110 §9.3, RFC 5789, those of WebDAV and CalDAV (RFC 4918, 3744, 4791, 5323), and what caches know.
 bool is_well_known(std::string_view method) {
-    constexpr std::array<std::string_view, 19> methods{
-        "GET",   "HEAD", "POST", "PUT",  "DELETE", "CONNECT",  "OPTIONS",   "TRACE",  "PATCH", "QUERY",
-        "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "PROPFIND", "PROPPATCH", "REPORT", "SEARCH"};
+    constexpr std::array<std::string_view, 22> methods{"GET",       "HEAD",  "POST",   "PUT",       "DELETE", "CONNECT",
+                                                       "OPTIONS",   "TRACE", "PATCH",  "QUERY",     "MKCOL",  "COPY",
+                                                       "MOVE",      "LOCK",  "UNLOCK", "PROPFIND",  "REPORT", "SEARCH",
+                                                       "PROPPATCH", "ACL",   "PURGE",  "MKCALENDAR"};
     return std::find(methods.begin(), methods.end(), method) != methods.end();
 }
 
@@ -97,14 +98,14 @@ char* set_methods(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
         }
     }
     if (has("preflight") && has("OPTIONS")) {
-        return config_error(cf,
-                            "\"OPTIONS\" exempts every OPTIONS request, \"preflight\" those of CORS alone: write "
-                            "one of them");
+        config_warning(cf,
+                       "\"OPTIONS\" exempts every OPTIONS request, \"preflight\" those of CORS alone: write "
+                       "one of them");
     }
     return set_words(cf, cmd, conf);
 }
 
-constexpr time_t longest_time = time_t{1000} * 365 * 24 * 60 * 60;  // a token cannot say much more
+constexpr std::int64_t longest_time = std::int64_t{1000} * 365 * 24 * 60 * 60;  // a token cannot say much more
 
 char* set_duration(ngx_conf_t* cf, ngx_command_t* cmd, void* conf) {
     auto& seconds = *reinterpret_cast<time_t*>(static_cast<char*>(conf) + cmd->offset);

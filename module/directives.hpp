@@ -43,11 +43,6 @@ namespace ngx {
     return static_cast<char*>(NGX_CONF_ERROR);
 }
 
-/// Whether a text holds a variable of this module: those are empty until a token is judged.
-[[nodiscard]] inline bool shows_token(std::string_view text) noexcept {
-    return text.find("$jwt_") != std::string_view::npos || text.find("${jwt_") != std::string_view::npos;
-}
-
 /// A path of the configuration, relative to its folder.
 [[nodiscard]] std::string full_path(ngx_conf_t* cf, std::string_view path);
 

@@ -7,7 +7,7 @@ namespace ngx {
 
 namespace {
 
-constexpr std::size_t greatest_size = std::size_t{1} << 34;  // a worker that cannot have it does not start
+constexpr std::uint64_t greatest_size = std::uint64_t{1} << 34U;  // a worker that cannot have it does not start
 
 }  // namespace
 
@@ -29,7 +29,7 @@ char* set_cache(ngx_conf_t* cf, ngx_command_t*, void* conf) {
         return config_error(
             cf, "jwt_cache " + std::string(view(word)) + " has no room for tokens: write at least 64k, or \"off\"");
     }
-    if (static_cast<std::size_t>(size) > greatest_size) {
+    if (static_cast<std::uint64_t>(size) > greatest_size) {
         return config_error(
             cf, "jwt_cache " + std::string(view(word)) + " is for each worker: write at most 16384m (16 GiB)");
     }

@@ -56,8 +56,14 @@ bool has_variable_in_pattern(std::string_view pattern) noexcept {
         const char next = pattern[i + 1];
         if (pattern[i] == '\\') {
             ++i;
-        } else if (pattern[i] == '[' || pattern[i] == ']') {
-            in_brackets = pattern[i] == '[';
+        } else if (!in_brackets && pattern[i] == '[') {
+            in_brackets = true;
+            i += next == '^' ? 1U : 0U;
+            i += pattern.substr(i + 1).starts_with(']') ? 1U : 0U;  // the first one stands for itself
+        } else if (in_brackets && pattern[i] == '[' && next == ':') {
+            i = std::min(pattern.find(":]", i), pattern.size() - 2) + 1;
+        } else if (pattern[i] == ']') {
+            in_brackets = false;
         } else if (pattern[i] == '$' && !in_brackets &&
                    (next == '{' || next == '_' || std::isalpha(static_cast<unsigned char>(next)) != 0)) {
             return true;

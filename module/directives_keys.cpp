@@ -81,7 +81,8 @@ bool has_variable(std::string_view word) noexcept {
         return true;
     }
     const std::size_t start = word.find("${");
-    return start != std::string_view::npos && word.find('}', start) == word.find_first_not_of(letters, start + 2);
+    const std::size_t end = start == std::string_view::npos ? start : word.find('}', start);
+    return end != std::string_view::npos && end == word.find_first_not_of(letters, start + 2);
 }
 
 /// "/a/b.c": base64 has slashes, and none of these other signs.
@@ -100,9 +101,9 @@ bool is_path(ngx_conf_t* cf, std::string_view word) {
     const std::size_t slash = word.rfind('/');
     const std::string path = full_path(cf, word);
     struct stat found {};
-    return !word.empty() &&
-           (stat(path.c_str(), &found) == 0 || (slash != std::string_view::npos && slash != 0 &&
-                                                stat(path.substr(0, path.rfind('/')).c_str(), &found) == 0));
+    return !word.empty() && (stat(path.c_str(), &found) == 0 ||
+                             (slash != std::string_view::npos && word.find_first_not_of('/') < slash &&
+                              stat(path.substr(0, path.rfind('/')).c_str(), &found) == 0));
 }
 
 /// Why a word is no secret, though long enough for one: what anybody can guess signs anything.

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "guard.hpp"
+#include "variables.hpp"
 
 // jwt_required: what a location asks of a token.
 

@@ -223,8 +223,8 @@ FetchStart make_subrequest(ngx_http_request_t* r, const Method& method, ngx_str_
     subrequest->variables = variables;
     subrequest->keepalive = 1;  // see is_cut_off
     // One in memory can have no subrequests, and until its answer begins nginx may want one: proxy_cache's, which
-    // updates in the background.
-    subrequest->subrequest_in_memory = 0;
+    // updates in the background, or auth_request's. One that has no turn could not end after that.
+    subrequest->subrequest_in_memory = has_its_turn ? 0 : 1;
     return {subrequest, false, ngx_null_string};
 }
 

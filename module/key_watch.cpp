@@ -100,8 +100,10 @@ void KeyWatch::look_at_some() {
         if (const auto stamp = file_stamp(files_.files[file].path); stamp != state.taken) {
             state.refused = state.refused && stamp == state.seen;
             state.seen = stamp;
-            state.waits = true;
             waiting_.push_back(file);
+            state.waits = true;
+        } else {
+            state.refused = false;
         }
     }
 }
@@ -109,6 +111,9 @@ void KeyWatch::look_at_some() {
 void KeyWatch::look_again() {
     std::vector<std::size_t> waiting;
     waiting.swap(waiting_);
+    for (const std::size_t file : waiting) {  // also of those behind one for which there is no memory
+        states_[file].waits = false;
+    }
     for (const std::size_t file : waiting) {
         State& state = states_[file];
         const auto stamp = file_stamp(files_.files[file].path);
@@ -116,9 +121,9 @@ void KeyWatch::look_again() {
             state.refused = false;
             state.seen = stamp;
             waiting_.push_back(file);
+            state.waits = true;
             continue;
         }
-        state.waits = false;
         if (stamp != state.taken) {
             take(file);
         }

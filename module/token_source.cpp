@@ -153,9 +153,12 @@ std::optional<std::string_view> cookie_value(const ngx_http_request_t* r, std::s
     return found;
 }
 
-/// A subrequest is a GET to nginx, as that of auth_request is for a POST: what its client sent decides.
+/// A subrequest is a GET to nginx, as that of auth_request is for a POST: what its client sent decides too.
 bool asks_for_csrf(const ngx_http_request_t* r, const LocationConfig& config) {
-    return config.cookie_csrf_protect && names_method(*config.csrf_methods, view(r->main->method_name));
+    const auto is_named = [&](const ngx_http_request_t* which) {
+        return names_method(*config.csrf_methods, view(which->method_name));
+    };
+    return config.cookie_csrf_protect && (is_named(r) || is_named(r->main));
 }
 
 Search find_in_cookies(ngx_http_request_t* r, const LocationConfig& config, bool refresh, bool body_is_read) {

@@ -13,6 +13,10 @@ namespace ngx {
 /// Registers $jwt_*: at preconfiguration.
 ngx_int_t add_variables(ngx_conf_t* cf) noexcept;
 
+/// Whether a text of the configuration names a variable that add_variables registers: they are empty until a token is
+/// judged.
+[[nodiscard]] bool shows_token(std::string_view text) noexcept;
+
 /// Makes a variable of the claim at a path, which must live as long as the configuration. NGX_DECLINED where the
 /// variable is somebody else's, NGX_ERROR where nginx has said why not.
 ngx_int_t add_claim_variable(ngx_conf_t* cf, std::string_view name, const jwt::Path& path);

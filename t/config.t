@@ -125,6 +125,7 @@ my @directives = (
         qr/"if=" asks before a token is judged, when "\$jwt_identity" is empty, so that nobody would need one: write another/,
         "$key jwt_required if=\$arg_jwt_identity;"],
     ['if= of the same in braces', "$key jwt_required if=x\${jwt_status};", qr/"x\$\{jwt_status\}" is empty/, "$key jwt_required if=x\$status;"],
+    ['if= of the same in capitals', "$key jwt_required if=\$JWT_claim_x;", qr/"\$JWT_claim_x" is empty/, "$key jwt_required if=\$arg_jwt_claim_x;"],
     ['if= twice', "$key jwt_required if=\$arg_a if=\$arg_b;", qr/"if=" is given twice/, "$key jwt_required if=\$arg_a\$arg_b;"],
     ['jwt_required twice', "$key jwt_required;\njwt_required fresh; #!", qr/"jwt_required" directive is duplicate/,
         "$key jwt_required fresh;"],
@@ -207,8 +208,6 @@ my @directives = (
     ['preflight where it has no meaning', "jwt_csrf_methods preflight;", qr/"preflight" is no method/, "jwt_exempt_methods preflight;"],
     ['off beside methods', "jwt_exempt_methods off POST;", qr/"off" stands alone: remove it, or the methods/, "jwt_exempt_methods off;"],
     ['methods beside off', "jwt_csrf_methods POST off;", qr/"off" stands alone/, "jwt_csrf_methods off;"],
-    ['preflight beside all of OPTIONS', "jwt_exempt_methods preflight OPTIONS;",
-        qr/"OPTIONS" exempts every OPTIONS request, "preflight" those of CORS alone: write one of them/, "jwt_exempt_methods preflight GET;"],
     ['an algorithm whose quote is missing', 'jwt_algorithm "' . "HS256\n" x 500 . '"; #!', qr/write one of HS256 .* in \S+:\d+$/s, 'jwt_algorithm HS256;'],
     ['a claim whose quote is missing', "$key location / { jwt_required;\n jwt_require_claim " . 'a' x 3000 . '. x; #!' . "\n}", qr/^.{1200,1400}\.\.\. in \S+$/, "$key location / { jwt_required; jwt_require_claim a; }"],
     ['a realm with a quote', q(jwt_realm 'a"b';), qr/realm goes into a quoted header value: write printable ASCII/, 'jwt_realm "a b";'],
@@ -298,6 +297,7 @@ my @secrets = (
     secret_row('row 4: an SSH key as secret', 'file:%%DIR%%/ssh.pub', qr/secret file "\S+" is an SSH key and no HMAC secret/, 'file:%%DIR%%/secret'),
     secret_row('the name of a file as secret', '%%DIR%%/secret', qr/jwt_secret_key would take the name of a file as the secret: write "file:" before it/, 'file:%%DIR%%/secret'),
     secret_row('the name of a file that is not there', "%%DIR%%/$mark-$mark-$mark-$mark", qr/would take the name of a file as the secret/, 'file:%%DIR%%/secret'),
+    secret_row('a path at the root', "/$mark-$mark-$mark.$mark/$mark.$mark", qr/would take the name of a file as the secret/, "//$mark$mark$mark$mark"),
     secret_row('a path that leads nowhere', "/$mark/$mark/$mark-$mark.$mark", qr/would take the name of a file as the secret/, "/$mark/$mark/$mark$mark$mark"),
     secret_row('a variable as secret', "\$\{$mark\_$mark\_$mark\_$mark\}", qr/jwt_secret_key knows no variables.*write env:NAME/, 'env:JWT_TEST_SECRET'),
     secret_row('a variable without braces', "\$$mark\_$mark\_$mark\_$mark", qr/jwt_secret_key knows no variables/, "'\$$mark \$$mark \$$mark /$mark'"),
@@ -499,6 +499,8 @@ sub warned {
     return;
 }
 warned('a method that is misspelt', 'jwt_csrf_methods PSOT PUT;', qr/"PSOT" of jwt_csrf_methods is no common method: is it spelt right\?/);
+warned('preflight beside all of OPTIONS', 'jwt_exempt_methods preflight OPTIONS;',
+    qr/"OPTIONS" exempts every OPTIONS request, "preflight" those of CORS alone: write one of them/);
 warned('methods that are common', 'jwt_csrf_methods POST QUERY PROPFIND; jwt_exempt_methods preflight GET;');
 warned("$_->[0] with a variable", "$_->[0] $_->[1];", qr/$_->[0] knows no variables: "\Q$_->[1]\E" is taken to the letter/)
     for ['jwt_realm', '$host'], ['jwt_decode_issuer', 'https://$host'], ['jwt_decode_audience', '${host}'], ['jwt_encode_issuer', 'https://$host/'], ['jwt_identity_claim', '$name'];

@@ -143,6 +143,9 @@ my $t = JWTTest->new(
     location /authz/ { internal; jwt_required; proxy_pass %%BACKEND%%; }
     location /by-request/ { auth_request /authz/; proxy_pass %%BACKEND%%; }
     location /mirrored/ { mirror /copy/; proxy_pass %%BACKEND%%; }
+    location = /asked { internal; auth_request /open/; proxy_pass %%BACKEND%%; }
+    location = /mirrored/asked { mirror /do/copied; proxy_pass %%BACKEND%%; }
+    location = /do/copied { internal; jwt_handler echo; access_log %%DIR%%/asked.log; log_subrequest on; }
     location /copy/ { internal; jwt_required; access_log %%DIR%%/copy.log; log_subrequest on; proxy_pass %%BACKEND%%; }
     location /page/ { ssi on; ssi_types text/plain; }
     location /part/ { jwt_required; proxy_pass %%BACKEND%%; }
@@ -350,6 +353,10 @@ subtest 'subrequests that wait' => sub {
     $connection->close;
     ok $t->wait_for(2, sub { 3 == (() = $t->read_file('copy.log') =~ / HTTP/g) }), 'all mirrors have ended';
     is join(' ', $t->read_file('copy.log') =~ /" (\d+) /g), '200 403 200', '... judged';
+    like $t->get('/do/echo?uri=/asked')->{body}, qr{"uri":"/asked"}, 'auth_request of what is fetched';
+    is $t->get('/mirrored/asked?uri=/asked')->{status}, 200, '... by a mirror';
+    ok $t->wait_for(5, sub { $t->read_file('asked.log') =~ / HTTP/ }), '... which ends too';
+    $t->allow_log(qr/nested in-memory subrequest "\/open\/"/);
 };
 
 subtest 'HTTP/2' => sub {

@@ -419,6 +419,10 @@ TEST(RevocationSync, WhatAnotherProcessDoesNotSendIsNoticed) {
     store = kept.open(true);
     pass_round();
     EXPECT_TRUE(exchange.replica().exchanges_all());
+    exchange.connect();
+    EXPECT_TRUE(exchange.replica().exchanges_all()) << "also on another connection";
+    const Work work = exchange.work();
+    EXPECT_TRUE(work.position && work.position->starts_with("- ")) << "and after a restart";
 }
 
 TEST(RevocationSync, WhereItsEntryIsGoneEverythingIsExchanged) {
