@@ -44,9 +44,8 @@ TokenParts::TokenParts(const Source& source, const TokenParts* spare) {
     Space space(memory + sizeof(Block));
     const json::Value header = source.header.pack_into(space.take(header_size));
     const Claims claims(source.payload.pack_into(space.take(payload_size)));
-    block_ = new (memory)
-        Block{references, capacity, size, source.signing_input_size, 0, 0, {}, {}, {}, header, claims, {}, true};
-    block_->decrypted_by = source.decrypted_by;
+    block_ = new (memory) Block{references, capacity, size,   source.signing_input_size, 0,   0, {}, {},
+                                {},         header,   claims, source.decrypted_by,       true};
     const std::string_view text = space.copy(source.text);
     block_->text = text;
     block_->signature = space.copy(source.signature);

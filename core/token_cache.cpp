@@ -112,7 +112,7 @@ struct TokenCache::Entry : Slot {
 
     [[nodiscard]] bool is_held() const noexcept { return !token.parts().is_only(); }
     [[nodiscard]] bool is_of(const KeySet& set) const noexcept { return keys == set.identity(); }
-    [[nodiscard]] bool is_of(const TokenParts& parts) const noexcept {
+    [[nodiscard]] bool holds(const TokenParts& parts) const noexcept {
         return token.text() == parts.text() && token.parts().decrypted_by() == parts.decrypted_by();
     }
     [[nodiscard]] bool is_bare() const noexcept { return token.text().data() == token.presented().data(); }
@@ -168,6 +168,12 @@ TokenCache::Entry* TokenCache::look_up(std::uint64_t hash, std::string_view pres
         }
     }
     return nullptr;
+}
+
+/// That of a token, verified by these keys.
+TokenCache::Entry* TokenCache::look_up(const TokenParts& parts, const KeySet& keys) const noexcept {
+    return look_up(hash_of(parts), parts.presented(),
+                   [&](const Entry& known) { return known.is_of(keys) && known.holds(parts); });
 }
 
 std::uint32_t TokenCache::tag_of(std::uint64_t hash) const noexcept {
@@ -263,11 +269,9 @@ std::optional<UnverifiedToken> TokenCache::parsed_nested(std::string_view presen
 
 std::optional<AuthenticToken> TokenCache::find(const UnverifiedToken& token, const KeySet& keys,
                                                AlgorithmSet allowed) noexcept {
-    const std::string_view presented = token.presented();
     Entry* entry = entry_of(token.parts());
-    if ((entry == nullptr || !entry->is_of(keys)) && presented.size() <= TextHash::max_size) {
-        entry = look_up(hash_of(token.parts()), presented,
-                        [&](const Entry& known) { return known.is_of(keys) && known.is_of(token.parts()); });
+    if ((entry == nullptr || !entry->is_of(keys)) && token.presented().size() <= TextHash::max_size) {
+        entry = look_up(token.parts(), keys);
     }
     // RFC 8725 §3.1: which algorithms are allowed is the location's word, also for what another one let through.
     if (entry == nullptr || !allowed.has(*entry->token.algorithm())) {
@@ -280,16 +284,14 @@ std::optional<AuthenticToken> TokenCache::find(const UnverifiedToken& token, con
 }
 
 AuthenticToken TokenCache::insert(AuthenticToken&& token, const KeySet& keys) {
-    const std::string_view presented = token.presented();
     const std::size_t size = whole_lines(head_size_ + token.parts().size());
-    if (!token.algorithm() || presented.size() > TextHash::max_size || size > ring_size_ / largest_part) {
+    if (!token.algorithm() || token.presented().size() > TextHash::max_size || size > ring_size_ / largest_part) {
         return std::move(token);
     }
-    const std::uint64_t hash = hash_of(token.parts());
-    const auto same = [&](const Entry& known) { return known.is_of(keys) && known.is_of(token.parts()); };
-    if (const Entry* known = look_up(hash, presented, same)) {
+    if (const Entry* known = look_up(token.parts(), keys)) {
         return known->token;
     }
+    const std::uint64_t hash = hash_of(token.parts());
     std::byte* const memory = make_room(size);
     if (memory == nullptr) {
         return std::move(token);

@@ -102,6 +102,7 @@ private:
     [[nodiscard]] Bucket& bucket(std::uint64_t hash) const noexcept;
     template <class Fits>
     [[nodiscard]] Entry* look_up(std::uint64_t hash, std::string_view presented, Fits fits) const noexcept;
+    [[nodiscard]] Entry* look_up(const TokenParts& parts, const KeySet& keys) const noexcept;
     [[nodiscard]] std::uint32_t tag_of(std::uint64_t hash) const noexcept;
     [[nodiscard]] std::uint32_t cell_of(const Entry& entry) const noexcept;
     [[nodiscard]] std::uint64_t hash_of(const TokenParts& parts) const noexcept;
