@@ -276,6 +276,16 @@ struct LocationConfig {
     bool settles;              // it matters to what the directives say whether all access handlers let a request in
 };
 
+/// nginx's own configuration of what is being read or merged.
+[[nodiscard]] inline ngx_http_core_loc_conf_t& core_config(ngx_conf_t* cf) noexcept {
+    return *static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+}
+
+/// Whether that is a location, not a server or http{}, whose directives are for the locations within.
+[[nodiscard]] inline bool is_location(ngx_conf_t* cf) noexcept {
+    return core_config(cf).name.len != 0;
+}
+
 /// Whether requests are judged in a location.
 [[nodiscard]] inline bool is_protected(const LocationConfig& config) noexcept {
     return config.required != nullptr && config.required->on;

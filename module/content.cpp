@@ -11,10 +11,6 @@ namespace ngx {
 
 namespace {
 
-ngx_http_core_loc_conf_t& core_config(ngx_conf_t* cf) noexcept {
-    return *static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
-}
-
 std::string second_content(Content content) {
     return "a location has one content, and beside " + std::string(name(content)) +
            " another directive (as proxy_pass) makes this one's: remove one of them";

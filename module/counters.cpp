@@ -205,12 +205,10 @@ Row location_row(ngx_conf_t* cf) {
     if (config == nullptr) {
         return no_row;
     }
-    const auto* core =
-        static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
     const auto* server =
         static_cast<ngx_http_core_srv_conf_t*>(ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module));
     std::string of_server(view(server->server_name));
-    std::string location = location_text(*core);
+    std::string location = location_text(core_config(cf));
     return index_of(
         config->locations, [&](const auto& known) { return known.server == of_server && known.location == location; },
         CountersConfig::Location{of_server, location});

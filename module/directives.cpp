@@ -33,8 +33,7 @@ char* set_token_locations(ngx_conf_t* cf, ngx_command_t*, void* conf) {
 /// A value that is taken to the letter, where somebody may have meant a variable.
 void warn_of_variable(ngx_conf_t* cf, ngx_command_t* cmd, std::string_view value) {
     const std::size_t dollar = value.find('$');
-    const char next = dollar == std::string_view::npos || dollar + 1 == value.size() ? ' ' : value[dollar + 1];
-    if (next == '{' || next == '_' || std::isalpha(static_cast<unsigned char>(next)) != 0) {
+    if (dollar != std::string_view::npos && dollar + 1 < value.size() && begins_variable(value[dollar + 1])) {
         config_warning(cf, directive(cmd) + " knows no variables: " + quoted(value) + " is taken to the letter");
     }
 }

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 
 #include "conditions.hpp"
 #include "guard.hpp"
+#include "text.hpp"
 #include "variables.hpp"
 
 // jwt_require_claim, jwt_require_header, jwt_claim_set and jwt_profile: what claims decide and show.
@@ -64,8 +64,7 @@ bool has_variable_in_pattern(std::string_view pattern) noexcept {
             i = std::min(pattern.find(":]", i), pattern.size() - 2) + 1;
         } else if (pattern[i] == ']') {
             in_brackets = false;
-        } else if (pattern[i] == '$' && !in_brackets &&
-                   (next == '{' || next == '_' || std::isalpha(static_cast<unsigned char>(next)) != 0)) {
+        } else if (pattern[i] == '$' && !in_brackets && begins_variable(next)) {
             return true;
         }
     }

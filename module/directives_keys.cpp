@@ -76,13 +76,12 @@ bool has_mistaken_prefix(std::string_view word) noexcept {
 
 /// "$name", "${name}", also amid a text: what a template leaves where nobody filled it in.
 bool has_variable(std::string_view word) noexcept {
-    constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
-    if (word.starts_with('$') && word.find_first_not_of(letters, 1) == std::string_view::npos) {
+    if (word.starts_with('$') && word.find_first_not_of(variable_letters, 1) == std::string_view::npos) {
         return true;
     }
     const std::size_t start = word.find("${");
     const std::size_t end = start == std::string_view::npos ? start : word.find('}', start);
-    return end != std::string_view::npos && end == word.find_first_not_of(letters, start + 2);
+    return end != std::string_view::npos && end == word.find_first_not_of(variable_letters, start + 2);
 }
 
 /// "/a/b.c": base64 has slashes, and none of these other signs.

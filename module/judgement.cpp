@@ -51,7 +51,6 @@ Judgement without_result(NoResult why) {
 
 /// Asks the revocation store. Nothing where the token was not revoked.
 std::optional<Judgement> ask_store(const Requirement& requirement, Judging& judging, Accepted& candidate) {
-    using jwt::revocation::Verdict;
     if (judging.step != Judging::Step::revocation_store) {
         return std::nullopt;  // a hook waits, which may have revoked the token itself
     }
@@ -61,13 +60,8 @@ std::optional<Judgement> ask_store(const Requirement& requirement, Judging& judg
     if (!to_be_checked) {
         return std::nullopt;
     }
-    switch (revocation_of(*judging.config, candidate.token)) {
-        case Verdict::live:
-            break;
-        case Verdict::revoked:
-            return denied(jwt::Reason::revoked, "Token has been revoked", std::move(candidate.token));
-        case Verdict::unavailable:
-            return denied(jwt::Reason::unavailable, "Token cannot be verified now", std::move(candidate.token));
+    if (auto objection = objection_to(revocation_of(*judging.config, candidate.token))) {
+        return denied(objection->reason, std::move(objection->message), std::move(candidate.token));
     }
     return std::nullopt;
 }

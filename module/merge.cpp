@@ -438,9 +438,7 @@ std::string useless_cookie_refresh(const LocationConfig& config) {
 
 /// Inherited, jwt_cookie_refresh leaves locations alone whose tokens it does not renew.
 char* check_cookie_refresh(ngx_conf_t* cf, const LocationConfig& config, bool own) {
-    const auto* core =
-        static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
-    own = own && core->name.len != 0;  // what a server says is for its locations
+    own = own && is_location(cf);  // what a server says is for its locations
     if (config.cookie_refresh == 0 || !is_protected(config)) {
         return NGX_CONF_OK;
     }
@@ -453,9 +451,7 @@ char* check_cookie_refresh(ngx_conf_t* cf, const LocationConfig& config, bool ow
 
 void note_uses(ngx_conf_t* cf, LocationConfig& conf) noexcept {
     auto& uses = static_cast<MainConfig*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_jwt_module))->uses;
-    const auto* core =
-        static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
-    const bool any = core->satisfy == NGX_HTTP_SATISFY_ANY;
+    const bool any = core_config(cf).satisfy == NGX_HTTP_SATISFY_ANY;
     const bool judges = is_protected(conf);
     const bool renews = judges && conf.cookie_refresh != 0;
     conf.settles = judges && (renews || conf.close_on_expiry != 0 || conf.content == Content::logout ||
@@ -469,10 +465,8 @@ void note_uses(ngx_conf_t* cf, LocationConfig& conf) noexcept {
 
 /// Who says for a location alone how tokens are verified hardly means it to be open. `conf` is as it was read.
 void warn_of_open_location(ngx_conf_t* cf, const LocationConfig& conf, const LocationConfig& prev) noexcept {
-    const auto* core =
-        static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
     const KeySources* keys = conf.key_sources;
-    if (core->name.len == 0) {
+    if (!is_location(cf)) {
         auto& main = *static_cast<MainConfig*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_jwt_module));
         if (keys == nullptr) {
             keys = prev.key_sources;
@@ -484,7 +478,7 @@ void warn_of_open_location(ngx_conf_t* cf, const LocationConfig& conf, const Loc
     }
     const Origin* said = keys != nullptr ? &keys->sources.front().origin : conf.profile_origin;
     const bool open = conf.required == nullptr && prev.required == nullptr && conf.content == Content::none;
-    if (open && core->locations == nullptr && said != nullptr) {
+    if (open && core_config(cf).locations == nullptr && said != nullptr) {
         config_warning(cf, *said,
                        "a location asks nobody for a token, and says how to verify one: write jwt_required into it, or "
                        "\"jwt_required off\"");

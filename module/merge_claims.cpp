@@ -13,12 +13,6 @@ namespace ngx {
 namespace {
 
 /// What a server says is for its locations, which may say what it lacks.
-bool is_location(ngx_conf_t* cf) noexcept {
-    const auto* core =
-        static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
-    return core->name.len != 0;
-}
-
 /// A location adds conditions to those around it: one that is forgotten refuses, and does not let in.
 void add_outer(Conditions& conditions, const Conditions& outer) {
     std::vector<const ConditionRule*> rules;

@@ -62,10 +62,8 @@ char* merge_encryption(ngx_conf_t* cf, LocationConfig& conf, const LocationConfi
     if (conf.accept->forms.has(TokenForm::encrypted)) {
         key_files(cf).recipes[conf.decryption_keys->recipe].decrypts_by_secret = true;
     }
-    const auto* core =
-        static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
     // What a server says is for its locations, some of which may use it.
-    if (own_keys && core->name.len != 0 && conf.accept->forms == jwt::EnumSet<TokenForm>{TokenForm::bare}) {
+    if (own_keys && is_location(cf) && conf.accept->forms == jwt::EnumSet<TokenForm>{TokenForm::bare}) {
         return config_error(cf, conf.decryption_keys->origin,
                             "jwt_decryption_key is of no use here, as only signed tokens are taken: write jwt_accept "
                             "with nested");

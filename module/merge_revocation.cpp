@@ -11,9 +11,7 @@ void merge_revocation(ngx_conf_t* cf, LocationConfig& conf, const LocationConfig
                               check_access_tokens | check_refresh_tokens);
     auto& main = *static_cast<MainConfig*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_jwt_module));
     main.longest_leeway = std::max(main.longest_leeway, conf.decode_leeway);
-    const auto* core =
-        static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
-    if (main.revocation == nullptr || core->name.len == 0) {  // outside of locations nobody makes tokens
+    if (main.revocation == nullptr || !is_location(cf)) {  // outside of locations nobody makes tokens
         return;
     }
     auto& longest = main.revocation->lifetime;

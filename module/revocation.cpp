@@ -270,6 +270,18 @@ Verdict revocation_of(const LocationConfig& config, const jwt::VerifiedToken& to
     return verdict == Verdict::live && in_doubt ? Verdict::unavailable : verdict;
 }
 
+std::optional<Objection> objection_to(Verdict verdict) {
+    switch (verdict) {
+        case Verdict::live:
+            break;
+        case Verdict::revoked:
+            return Objection{jwt::Reason::revoked, "Token has been revoked"};
+        case Verdict::unavailable:
+            return Objection{jwt::Reason::unavailable, "Token cannot be verified now"};
+    }
+    return std::nullopt;
+}
+
 ngx_int_t status_of(StoreError error) noexcept {
     return error == StoreError::full ? NGX_HTTP_INSUFFICIENT_STORAGE : NGX_HTTP_SERVICE_UNAVAILABLE;
 }

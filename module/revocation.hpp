@@ -135,6 +135,13 @@ private:
 /// What the store says of a verified token; `live` where there is no store.
 [[nodiscard]] jwt::revocation::Verdict revocation_of(const LocationConfig& config, const jwt::VerifiedToken& token);
 
+/// Why a token is not taken of which the store says so; nothing where it is live.
+struct Objection {
+    jwt::Reason reason;
+    std::string message;
+};
+[[nodiscard]] std::optional<Objection> objection_to(jwt::revocation::Verdict verdict);
+
 /// 503, or 507 for a store that is full.
 [[nodiscard]] ngx_int_t status_of(jwt::revocation::StoreError error) noexcept;
 

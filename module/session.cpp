@@ -95,27 +95,14 @@ ngx_int_t deny_presented(ngx_http_request_t* r, jwt::Reason reason, std::string 
     return deny(r, std::move(denied));
 }
 
-struct Ending {
-    jwt::Reason reason;
-    std::string message;
-};
-
 /// Why a token that was accepted is so no longer: its client decides how long the body takes, and hooks may wait. What
 /// is made of it would be younger than the rule that revoked it.
-std::optional<Ending> ended_since(const LocationConfig& config, const jwt::VerifiedToken& token) {
+std::optional<Objection> ended_since(const LocationConfig& config, const jwt::VerifiedToken& token) {
     const jwt::Demand demand{config.required->use, config.required->fresh, std::nullopt};
     if (auto refusal = jwt::Verifier::check_again(token, *config.policy, demand, now())) {
-        return Ending{reason(refusal->error), std::move(refusal->message)};
+        return Objection{reason(refusal->error), std::move(refusal->message)};
     }
-    switch (revocation_of(config, token)) {
-        case Verdict::live:
-            break;
-        case Verdict::revoked:
-            return Ending{jwt::Reason::revoked, "Token has been revoked"};
-        case Verdict::unavailable:
-            return Ending{jwt::Reason::unavailable, "Token cannot be verified now"};
-    }
-    return std::nullopt;
+    return objection_to(revocation_of(config, token));
 }
 
 bool came_in_cookie(ngx_http_request_t* r) noexcept {

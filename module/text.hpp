@@ -22,6 +22,14 @@ namespace ngx {
     return a.size() == b.size() && same_letters(a, b);
 }
 
+/// What names of nginx's variables are made of.
+inline constexpr std::string_view variable_letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+
+/// Whether a dollar before this begins the name of one, which nobody begins with a digit.
+[[nodiscard]] constexpr bool begins_variable(char c) noexcept {
+    return c == '{' || (variable_letters.find(c) != std::string_view::npos && (c < '0' || c > '9'));
+}
+
 /// These texts, one behind the other.
 [[nodiscard]] std::string joined(std::initializer_list<std::string_view> texts);
 

@@ -222,11 +222,10 @@ ngx_int_t add_variables(ngx_conf_t* cf) noexcept {
 }
 
 bool shows_token(std::string_view text) noexcept {
-    constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
     for (std::size_t dollar = text.find('$'); dollar != std::string_view::npos; dollar = text.find('$', dollar + 1)) {
         std::string_view name = text.substr(dollar + 1);
         name.remove_prefix(name.starts_with('{') ? 1 : 0);
-        name = name.substr(0, name.find_first_not_of(letters));
+        name = name.substr(0, name.find_first_not_of(variable_letters));
         for (const Definition& definition : definitions) {
             const bool is_prefix = (definition.flags & NGX_HTTP_VAR_PREFIX) != 0;
             if (same_name(is_prefix ? name.substr(0, definition.name.size()) : name, definition.name)) {
