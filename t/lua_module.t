@@ -139,6 +139,11 @@ my $both = <<'EOF_CONFIG';
         local answer = ngx.location.capture("/guarded-content")
         ngx.print(answer.status, " ", answer.body)
     } }
+    location = /transfer { jwt_token_location cookies; jwt_required; content_by_lua_block { ngx.print("done for ", ngx.var.jwt_identity) } }
+    location = /capture-post { content_by_lua_block {
+        local answer = ngx.location.capture("/transfer", { method = ngx.HTTP_POST })
+        ngx.print(answer.status, " ", answer.body)
+    } }
     location = /asked { jwt_required; jwt_lua_file %%DIR%%/asking.lua; content_by_lua_block { ngx.print("theirs for ", ngx.var.jwt_user) } }
     location = /answering { content_by_lua_block { ngx.sleep(0.01) ngx.print("them") } }
     location = /capture-asked { content_by_lua_block { ngx.print(ngx.location.capture("/asked").body) } }
@@ -189,6 +194,9 @@ for my $round ('at first', 'after a reload', 'after another') {
     is($t->get_with('/sleep', $token)->{body}, 'rested for alice', 'handlers of theirs that wait');
     like($t->get('/capture')->{body}, qr/^401 .*ours: Missing/, 'row 64: their subrequest is judged, without a token');
     like($t->get_with('/capture', $token)->{body}, qr/^200 theirs for alice/, 'and with one');
+    my @cookie = (Cookie => 'access_token_cookie=' . token(claims(csrf => 'the double')));
+    like($t->get('/capture-post', [@cookie])->{body}, qr/^401 /, 'a POST of theirs needs its CSRF token, though its client sent a GET');
+    is($t->get('/capture-post', [@cookie, 'X-CSRF-TOKEN' => 'the double'])->{body}, '200 done for alice', 'with which it passes');
     for my $case ([[Authorization => "Bearer $token"], 'theirs for them'], [[], 'them say no']) {
         my $connection = $t->connection;
         $connection->request('GET', '/capture-asked', $case->[0]);

@@ -381,6 +381,24 @@ TEST(RevocationSync, WhatTheStreamTakesBackIsNotPutInAgain) {
     EXPECT_FALSE(exchange.replica().exchanges_all());
 }
 
+TEST(RevocationSync, WhatHasExpiredInTheStoreIsNotPutIn) {
+    Exchange exchange;
+    exchange.resume("");
+    const Reply nothing = list({entry("1-0", {"kind", "start"})});
+    static_cast<void>(exchange.round({}, nothing));
+    static_cast<void>(exchange.sent());
+    EXPECT_EQ(exchange.problem(strings({"0"})), "");
+    EXPECT_TRUE(exchange.work().page);
+    WorkResult result;
+    result.page.records = {record("lasting"), record("past")};
+    result.page.records.back().expires = at(1'763'769'599);
+    const auto ids = std::array{text(result.page.records.front().id), text(result.page.records.back().id)};
+    exchange.worked(std::move(result));
+    const std::string sent = exchange.sent();
+    EXPECT_THAT(sent, HasSubstr(ids.front()));
+    EXPECT_THAT(sent, Not(HasSubstr(ids.back())));
+}
+
 TEST(RevocationSync, WhatWasRevokedWhileNobodyExchangedIsSentLater) {
     const Kept kept;
     auto store = kept.open(true);
