@@ -103,12 +103,18 @@ std::optional<PreparedEcdsa> prepared_ecdsa(const Key::Material& material, Algor
     if (!hasher) {
         return std::nullopt;
     }
-    PkeyContext verify = prepared_pkey(material, algorithm, hasher->algorithm(), EVP_PKEY_verify_init);
     PkeyContext sign = prepared_signer(material, algorithm, hasher->algorithm());
-    if (verify == nullptr || (material.is_private && sign == nullptr)) {
+    if (material.is_private && sign == nullptr) {
         return std::nullopt;
     }
-    return PreparedEcdsa{*std::move(hasher), std::move(verify), std::move(sign), 2 * material.curve->size};
+    const auto with = [&](auto verify) {
+        return PreparedEcdsa{*std::move(hasher), std::move(verify), std::move(sign), 2 * material.curve->size};
+    };
+    if (auto verifier = EcdsaVerifier::of(material.pkey.get(), material.curve->id)) {
+        return with(*std::move(verifier));
+    }
+    PkeyContext verify = prepared_pkey(material, algorithm, hasher->algorithm(), EVP_PKEY_verify_init);
+    return verify == nullptr ? std::nullopt : std::optional(with(std::move(verify)));
 }
 
 std::optional<PreparedRsa> prepared_rsa(Key::Material& material, Algorithm algorithm) {

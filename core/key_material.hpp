@@ -11,6 +11,7 @@
 
 #include "content_encryption.hpp"
 #include "digest.hpp"
+#include "ecdsa_verification.hpp"
 #include "ed25519.hpp"
 #include "hmac_sha256.hpp"
 #include "key.hpp"
@@ -66,7 +67,7 @@ struct PreparedHmac {
 };
 struct PreparedEcdsa {
     Hasher hasher;
-    openssl::PkeyContext verify;
+    std::variant<EcdsaVerifier, openssl::PkeyContext> verify;
     openssl::PkeyContext sign;  // null for a public key
     std::size_t signature_size;
 };

@@ -86,9 +86,13 @@ struct Matches {
         if (signature.size() != ecdsa.signature_size || !ecdsa.hasher({input}, hash)) {
             return false;
         }
+        if (const auto* const verifier = std::get_if<EcdsaVerifier>(&ecdsa.verify)) {
+            return verifier->matches(std::span(hash).first(ecdsa.hasher.size()), signature);
+        }
         const DerSignature der = ecdsa_der(signature);
         // Anything but 1 is a refusal: malformed signatures give negative numbers.
-        return EVP_PKEY_verify(ecdsa.verify.get(), der.bytes.data(), der.size, hash.data(), ecdsa.hasher.size()) == 1;
+        return EVP_PKEY_verify(std::get<openssl::PkeyContext>(ecdsa.verify).get(), der.bytes.data(), der.size,
+                               hash.data(), ecdsa.hasher.size()) == 1;
     }
 
     bool operator()(const PreparedRsa& rsa) const {
