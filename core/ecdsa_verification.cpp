@@ -25,7 +25,7 @@ openssl::EcPoint point_of(const EVP_PKEY* ec, const EC_GROUP* group, BN_CTX* con
     return point;
 }
 
-/// R³ / 4^bits in the group of `order`: what takes 4^bits off a number, and brings it into Montgomery's form. Or null.
+/// R³ / 4^bits modulo `order`, or null.
 Bignum scale_of(const BIGNUM* order, BN_MONT_CTX* montgomery, BN_CTX* context) {
     const Bignum power(BN_new());
     if (power == nullptr || BN_set_bit(power.get(), 2 * BN_num_bits(order)) != 1) {
@@ -43,12 +43,14 @@ Bignum scale_of(const BIGNUM* order, BN_MONT_CTX* montgomery, BN_CTX* context) {
 }  // namespace
 
 std::optional<EcdsaVerifier> EcdsaVerifier::of(const EVP_PKEY* ec, int curve) {
+    if (!openssl::default_provider_serves()) {
+        return std::nullopt;
+    }
     EcdsaVerifier verifier;
     verifier.group_.reset(EC_GROUP_new_by_curve_name(curve));
     verifier.context_.reset(BN_CTX_new());
     verifier.montgomery_.reset(BN_MONT_CTX_new());
-    if (EVP_default_properties_is_fips_enabled(nullptr) == 1 || verifier.group_ == nullptr ||
-        verifier.context_ == nullptr || verifier.montgomery_ == nullptr ||
+    if (verifier.group_ == nullptr || verifier.context_ == nullptr || verifier.montgomery_ == nullptr ||
         BN_MONT_CTX_set(verifier.montgomery_.get(), verifier.order(), verifier.context_.get()) != 1) {
         return std::nullopt;
     }
@@ -72,8 +74,8 @@ bool EcdsaVerifier::reduce(BIGNUM* number) const noexcept {
     return BN_cmp(number, order()) < 0 || BN_sub(number, number, order()) == 1;
 }
 
-bool EcdsaVerifier::multiply(const Bignum& product, const Bignum& a, const Bignum& b) const noexcept {
-    return BN_mod_mul_montgomery(product.get(), a.get(), b.get(), montgomery_.get(), context_.get()) == 1;
+bool EcdsaVerifier::multiply(BIGNUM* product, const BIGNUM* a, const BIGNUM* b) const noexcept {
+    return BN_mod_mul_montgomery(product, a, b, montgomery_.get(), context_.get()) == 1;
 }
 
 namespace {
@@ -111,8 +113,8 @@ template <std::size_t size>
 
 }  // namespace
 
-// An inverse that were wrong would refuse good signatures and could let no bad one pass: s, and so its inverse, is the
-// forger's to choose anyway.
+// An inverse that were wrong would refuse good signatures, and could let no forged one pass: what passes with any
+// number in its place is, with the inverse of that number for s, a good signature of the same hash.
 template <std::size_t size>
 bool EcdsaVerifier::invert_digits() const noexcept {
     Digits<size> modulus;
@@ -123,13 +125,15 @@ bool EcdsaVerifier::invert_digits() const noexcept {
     const AlmostInverse<size> inverse = almost_inverse(modulus, value);
     const auto octets = octets_of<size>(inverse.number);
     const int bits = BN_num_bits(order());
+    // A factor that makes it 4^bits / s, whatever the power: below the order where it has fewer bits.
     const int missing = 2 * bits - static_cast<int>(inverse.power);
-    BIGNUM* const filling = x_.get();  // to 4^bits
+    BIGNUM* const filling = x_.get();
+    BIGNUM* const w = w_.get();
     BN_zero(filling);
-    return BN_lebin2bn(octets.data(), static_cast<int>(octets.size()), w_.get()) != nullptr &&
+    return BN_lebin2bn(octets.data(), static_cast<int>(octets.size()), w) != nullptr &&
            BN_set_bit(filling, missing) == 1 &&
-           (missing < bits || BN_nnmod(filling, filling, order(), context_.get()) == 1) && multiply(w_, w_, x_) &&
-           multiply(w_, w_, scale_);
+           (missing < bits || BN_nnmod(filling, filling, order(), context_.get()) == 1) && multiply(w, w, filling) &&
+           multiply(w, w, scale_.get());
 }
 
 bool EcdsaVerifier::invert() const noexcept {
@@ -154,7 +158,7 @@ bool EcdsaVerifier::matches(std::span<const unsigned char> hash, std::string_vie
     return r_and_s.size() == 2 * static_cast<std::size_t>(half) && BN_bin2bn(octets, half, r_.get()) != nullptr &&
            BN_bin2bn(octets + half, half, s_.get()) != nullptr && is_in_group(r_.get()) && is_in_group(s_.get()) &&
            BN_bin2bn(hash.data(), static_cast<int>(hash.size()), e_.get()) != nullptr && reduce(e_.get()) && invert() &&
-           multiply(u1_, e_, w_) && multiply(u2_, r_, w_) &&
+           multiply(u1_.get(), e_.get(), w_.get()) && multiply(u2_.get(), r_.get(), w_.get()) &&
            EC_POINT_mul(group_.get(), point_.get(), u1_.get(), key_.get(), u2_.get(), context_.get()) == 1 &&
            // The point at infinity has no coordinates.
            EC_POINT_get_affine_coordinates(group_.get(), point_.get(), x_.get(), nullptr, context_.get()) == 1 &&

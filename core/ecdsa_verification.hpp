@@ -15,8 +15,8 @@ namespace jwt {
 /// time. For one thread, since it computes in numbers of its own.
 class EcdsaVerifier {
 public:
-    /// Nothing where OpenSSL is to ask its providers, as its default properties want FIPS, and where memory or OpenSSL
-    /// fails. `ec` is a key that passed the checks of an import, on the curve of NID `curve`.
+    /// Nothing where not OpenSSL's default provider serves, and where memory or OpenSSL fails. `ec` is a key that
+    /// passed the checks of an import, on a curve of RFC 7518 §3.4 or RFC 8812 §3.2, of which `curve` is the NID.
     [[nodiscard]] static std::optional<EcdsaVerifier> of(const EVP_PKEY* ec, int curve);
 
     /// Whether r‖s, each as long as the order (RFC 7518 §3.4), is a signature of what has this hash, which has no more
@@ -30,8 +30,7 @@ private:
     /// Below the order, where it was below twice the order.
     [[nodiscard]] bool reduce(BIGNUM* number) const noexcept;
     /// a · b / R, with the R of Montgomery's form.
-    [[nodiscard]] bool multiply(const openssl::Bignum& product, const openssl::Bignum& a,
-                                const openssl::Bignum& b) const noexcept;
+    [[nodiscard]] bool multiply(BIGNUM* product, const BIGNUM* a, const BIGNUM* b) const noexcept;
     /// Makes w_ the inverse of s_, in Montgomery's form.
     [[nodiscard]] bool invert() const noexcept;
     template <std::size_t size>
@@ -41,7 +40,7 @@ private:
     openssl::EcPoint key_;
     openssl::BignumContext context_;
     openssl::Montgomery montgomery_;
-    openssl::Bignum scale_;  // R³ / 4^bits
+    openssl::Bignum scale_;  // R³ / 4^bits, for numbers of 4^bits / R
 
     // The names of SEC 1 and FIPS 186.
     openssl::Bignum r_;

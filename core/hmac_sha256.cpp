@@ -44,7 +44,7 @@ static_assert(HmacSha256::size == SHA256_DIGEST_LENGTH);
 std::optional<HmacSha256> HmacSha256::of(std::string_view secret) {
     // Asked for first, also because that takes in OpenSSL's configuration.
     const openssl::Digest offered(EVP_MD_fetch(nullptr, "SHA256", nullptr));
-    if (offered == nullptr || EVP_default_properties_is_fips_enabled(nullptr) == 1) {
+    if (offered == nullptr || !openssl::default_provider_serves()) {
         return std::nullopt;
     }
     std::array<unsigned char, block_size> block{};

@@ -19,8 +19,8 @@ class HmacSha256 {
 public:
     static constexpr std::size_t size = 32;
 
-    /// Nothing where OpenSSL is to ask its providers: where its default properties want FIPS, or it was built without
-    /// what 3.0 deprecates. Nothing either where no provider has SHA-256.
+    /// Nothing where not OpenSSL's default provider serves, or it was built without what 3.0 deprecates. Nothing either
+    /// where no provider has SHA-256.
     [[nodiscard]] static std::optional<HmacSha256> of(std::string_view secret);
 
     HmacSha256(const HmacSha256&) = default;

@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
+#include <openssl/provider.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
@@ -83,6 +84,13 @@ private:
 
     std::unique_ptr<char[], Cleanser> bytes_;
 };
+
+/// Whether it is OpenSSL's default provider that serves here: neither do the default properties want FIPS, nor does the
+/// configuration name other providers instead. Only then may its arithmetic be used beside the providers, whose choice
+/// would be passed over.
+[[nodiscard]] inline bool default_provider_serves(OSSL_LIB_CTX* library = nullptr) noexcept {
+    return EVP_default_properties_is_fips_enabled(library) != 1 && OSSL_PROVIDER_available(library, "default") == 1;
+}
 
 [[nodiscard]] inline const unsigned char* bytes(std::string_view text) noexcept {
     return reinterpret_cast<const unsigned char*>(text.data());

@@ -1,8 +1,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
+#include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -91,6 +92,15 @@ struct Arithmetic {
         EXPECT_EQ(BN_bn2binpad(value.get(), bytes_of(made), static_cast<int>(made.size())),
                   static_cast<int>(made.size()));
         return made;
+    }
+    /// To OpenSSL, a hash of more bytes than the order's bits fill begins with what counts (SEC 1 §4.1.4 step 3).
+    [[nodiscard]] std::string leading_bits(const std::string& hash) const {
+        if (hash.size() < curve.size) {
+            return hash;
+        }
+        const Number shifted(BN_bin2bn(bytes_of(hash), static_cast<int>(hash.size()), nullptr), BN_free);
+        EXPECT_EQ(BN_lshift(shifted.get(), shifted.get(), static_cast<int>(8 * curve.size) - BN_num_bits(order())), 1);
+        return octets(shifted);
     }
     [[nodiscard]] TestPkey public_key(const EC_POINT* point) const {
         std::string encoded(1 + 2 * curve.size, '\0');
@@ -195,14 +205,12 @@ TEST(AlmostInverse, TimesItsValueIsAPowerOfTwo) {
 struct Pair {
     const Arithmetic& in;
     Number secret;
-    Point point;
     TestPkey pkey;
     std::optional<EcdsaVerifier> verifier;
 
     Pair(const Arithmetic& group, const EC_POINT* chosen)
         : in(group),
           secret(nullptr, BN_free),
-          point(EC_POINT_dup(chosen, in.group.get()), EC_POINT_free),
           pkey(in.public_key(chosen)),
           verifier(EcdsaVerifier::of(pkey.get(), in.curve.id)) {}
 
@@ -211,19 +219,18 @@ struct Pair {
         secret = std::move(scalar);
     }
 
-    /// What both say. To OpenSSL, a hash that has more bytes than the order's bits begins with what counts.
+    /// What both say.
     [[nodiscard]] bool judged(const std::string& hash, const std::string& signature) const {
         const bool matches = verifier->matches({bytes_of(hash), hash.size()}, signature);
         ERR_clear_error();
-        if (8 * hash.size() <= static_cast<std::size_t>(BN_num_bits(in.order()))) {
-            const std::unique_ptr<EVP_PKEY_CTX, decltype(&EVP_PKEY_CTX_free)> context(
-                EVP_PKEY_CTX_new(pkey.get(), nullptr), EVP_PKEY_CTX_free);
-            EXPECT_EQ(EVP_PKEY_verify_init(context.get()), 1);
-            const DerSignature der = ecdsa_der(signature);
-            EXPECT_EQ(EVP_PKEY_verify(context.get(), der.bytes.data(), der.size, bytes_of(hash), hash.size()) == 1,
-                      matches);
-            ERR_clear_error();
-        }
+        const std::unique_ptr<EVP_PKEY_CTX, decltype(&EVP_PKEY_CTX_free)> context(EVP_PKEY_CTX_new(pkey.get(), nullptr),
+                                                                                  EVP_PKEY_CTX_free);
+        EXPECT_EQ(EVP_PKEY_verify_init(context.get()), 1);
+        const DerSignature der = ecdsa_der(signature);
+        const std::string leading = in.leading_bits(hash);
+        EXPECT_EQ(EVP_PKEY_verify(context.get(), der.bytes.data(), der.size, bytes_of(leading), leading.size()) == 1,
+                  matches);
+        ERR_clear_error();
         return matches;
     }
     [[nodiscard]] bool judged(const Number& hash, const Number& r, const Number& s) const {
@@ -310,9 +317,6 @@ TEST(SignatureEcdsa, HasHalvesBelowTheOrder) {
         };
         // The same residues, and what has no inverse.
         EXPECT_FALSE(pair.judged(hash, r, plus_order(s)));
-        if (BN_num_bytes(plus_order(r).get()) == BN_num_bytes(in.order())) {
-            EXPECT_FALSE(pair.judged(hash, plus_order(r), s));
-        }
         for (const Number& half : {number(0), plus_order(number(0))}) {
             EXPECT_FALSE(pair.judged(hash, half, s));
             EXPECT_FALSE(pair.judged(hash, r, half));
@@ -351,25 +355,24 @@ TEST(SignatureEcdsa, IsNoneOfThePointAtInfinity) {
         SCOPED_TRACE(std::string(in.curve.name));
         const Pair pair(in);
         ASSERT_TRUE(pair.verifier);
-        const Number r = in.r_of(in.multiple(in.random()).get());
-        const Number hash = in.difference(number(), in.product(r, pair.secret));
-        EXPECT_FALSE(pair.judged(hash, r, in.random()));
-        EXPECT_FALSE(pair.judged(hash, r, number(1)));
+        // The last is what the verifier's number for the coordinate holds before it has one.
+        const Number left = power_of_two(BN_num_bits(in.order()) + 1);
+        ASSERT_EQ(BN_nnmod(left.get(), left.get(), in.order(), in.context.get()), 1);
+        for (const Number& r : {in.r_of(in.multiple(in.random()).get()), copy(left.get())}) {
+            const Number hash = in.difference(number(), in.product(r, pair.secret));
+            EXPECT_FALSE(pair.judged(hash, r, in.random()));
+            EXPECT_FALSE(pair.judged(hash, r, number(1)));
+        }
         const Number nonce = in.random();
         const Number good = in.r_of(in.multiple(nonce).get());
         EXPECT_TRUE(pair.judged(pair.hash_for(nonce, good, number(1)), good, number(1)));
     }
 }
 
-// The field of each of these curves but P-521 has numbers that the order does not: r is what is left of them.
+// The field of each of these curves has numbers that the order does not: r is what is left of them.
 TEST(SignatureEcdsa, HasACoordinateBeyondTheOrder) {
     for (const Arithmetic& in : groups()) {
         SCOPED_TRACE(std::string(in.curve.name));
-        const BIGNUM* const field = EC_GROUP_get0_field(in.group.get());
-        if (BN_cmp(field, in.order()) < 0) {
-            EXPECT_EQ(in.curve.id, NID_secp521r1);
-            continue;
-        }
         int found = 0;
         for (std::uint64_t more = 1; more < 100 && found < 5; ++more) {
             const Number x = copy(in.order());
@@ -416,17 +419,21 @@ TEST(SignatureEcdsa, IsOfAHashOfAnyValue) {
     }
 }
 
-// EVP_PKEY_verify, and EVP_MAC.
+/// Whether the key leaves ECDSA to EVP_PKEY_verify.
+bool is_left_to_providers(const Key& key, Algorithm algorithm) {
+    const auto& prepared = std::get<PreparedEcdsa>(key.material().prepared[static_cast<std::size_t>(algorithm)]);
+    return std::holds_alternative<openssl::PkeyContext>(prepared.verify);
+}
+
 TEST(SignatureEcdsa, IsLeftToProvidersWhereFipsIsWanted) {
+    EXPECT_FALSE(is_left_to_providers(*generate_key(Algorithm::es256).value(), Algorithm::es256));
     const FipsProvider provider;
     const FipsWanted wanted;
     for (const Algorithm algorithm : {Algorithm::es256, Algorithm::es384, Algorithm::es512, Algorithm::es256k}) {
         SCOPED_TRACE(std::string(name(algorithm)));
         const auto key = generate_key(algorithm);
         ASSERT_TRUE(key) << key.error().message;
-        const auto& prepared =
-            std::get<PreparedEcdsa>((*key)->material().prepared[static_cast<std::size_t>(algorithm)]);
-        EXPECT_TRUE(std::holds_alternative<openssl::PkeyContext>(prepared.verify));
+        EXPECT_TRUE(is_left_to_providers(**key, algorithm));
         const std::string good = sign(**key, algorithm, "x");
         EXPECT_TRUE(signature_matches(**key, algorithm, "x", good));
         EXPECT_FALSE(signature_matches(**key, algorithm, "y", good));
@@ -440,6 +447,28 @@ TEST(SignatureEcdsa, IsLeftToProvidersWhereFipsIsWanted) {
         EXPECT_TRUE(signature_matches(**key, algorithm, "x", good));
         EXPECT_EQ(ERR_peek_error(), 0U);
     }
+}
+
+// Also where the configuration names other providers, and says nothing of FIPS.
+TEST(Openssl, IsServedByTheDefaultProviderUnlessToldOtherwise) {
+    const auto new_library = [] {
+        return std::unique_ptr<OSSL_LIB_CTX, decltype(&OSSL_LIB_CTX_free)>(OSSL_LIB_CTX_new(), OSSL_LIB_CTX_free);
+    };
+    EXPECT_TRUE(openssl::default_provider_serves());
+    const auto untold = new_library();
+    EXPECT_TRUE(openssl::default_provider_serves(untold.get()));
+    ASSERT_EQ(EVP_default_properties_enable_fips(untold.get(), 1), 1);
+    EXPECT_FALSE(openssl::default_provider_serves(untold.get()));
+
+    const auto told = new_library();
+    OSSL_PROVIDER* const other = OSSL_PROVIDER_load(told.get(), "null");
+    ASSERT_NE(other, nullptr);
+    EXPECT_FALSE(openssl::default_provider_serves(told.get()));
+    OSSL_PROVIDER* const named = OSSL_PROVIDER_load(told.get(), "default");
+    ASSERT_NE(named, nullptr);
+    EXPECT_TRUE(openssl::default_provider_serves(told.get()));
+    EXPECT_EQ(OSSL_PROVIDER_unload(named), 1);
+    EXPECT_EQ(OSSL_PROVIDER_unload(other), 1);
 }
 
 }  // namespace
