@@ -122,18 +122,26 @@ std::optional<PreparedRsa> prepared_rsa(Key::Material& material, Algorithm algor
         material.rsa = RsaVerifier::of(material.pkey.get());
     }
     auto hasher = Hasher::of(hash_of(algorithm).name);
-    if (material.rsa == nullptr || !hasher) {
+    if (!hasher) {
         return std::nullopt;
     }
     PkeyContext sign = prepared_signer(material, algorithm, hasher->algorithm());
     if (material.is_private && sign == nullptr) {
         return std::nullopt;
     }
-    if (pss_algorithms.has(algorithm)) {
-        return PreparedRsa{*std::move(hasher), PssEncoding(material.rsa->bits()), std::move(sign)};
+    const auto size = static_cast<std::size_t>(EVP_PKEY_get_size(material.pkey.get()));
+    const auto with = [&](auto verify) {
+        return PreparedRsa{*std::move(hasher), std::move(verify), std::move(sign), size};
+    };
+    if (material.rsa == nullptr) {
+        PkeyContext verify = prepared_pkey(material, algorithm, hasher->algorithm(), EVP_PKEY_verify_init);
+        return verify == nullptr ? std::nullopt : std::optional(with(std::move(verify)));
     }
-    auto pkcs1 = Pkcs1Encoding::of(material.rsa->size(), hasher->size());
-    return pkcs1 ? std::optional(PreparedRsa{*std::move(hasher), *std::move(pkcs1), std::move(sign)}) : std::nullopt;
+    if (pss_algorithms.has(algorithm)) {
+        return with(PssEncoding(material.rsa->bits()));
+    }
+    auto pkcs1 = Pkcs1Encoding::of(size, hasher->size());
+    return pkcs1 ? std::optional(with(*std::move(pkcs1))) : std::nullopt;
 }
 
 std::optional<EdDsaSigner> prepared_eddsa_signer(const Key::Material& material) {
@@ -162,14 +170,14 @@ std::optional<PreparedEd25519> prepared_ed25519(const Key::Material& material) {
     return PreparedEd25519{*verifier, *std::move(signer)};
 }
 
-std::optional<PreparedEd448> prepared_ed448(const Key::Material& material) {
+std::optional<PreparedEdDsa> prepared_eddsa(const Key::Material& material) {
     DigestContext verify(EVP_MD_CTX_new());
     auto signer = prepared_eddsa_signer(material);
     if (verify == nullptr || !signer ||
         EVP_DigestVerifyInit_ex(verify.get(), nullptr, nullptr, nullptr, nullptr, material.pkey.get(), nullptr) != 1) {
         return std::nullopt;
     }
-    return PreparedEd448{std::move(verify), *std::move(signer)};
+    return PreparedEdDsa{std::move(verify), *std::move(signer)};
 }
 
 template <class T>
@@ -192,8 +200,8 @@ bool prepare(Key::Material& material, Algorithm algorithm) {
         case KeyType::ec:
             return store(place, prepared_ecdsa(material, algorithm));
         case KeyType::okp:
-            return material.curve->id == EVP_PKEY_ED25519 ? store(place, prepared_ed25519(material))
-                                                          : store(place, prepared_ed448(material));
+            return (material.curve->id == EVP_PKEY_ED25519 && store(place, prepared_ed25519(material))) ||
+                   store(place, prepared_eddsa(material));
     }
     return false;
 }

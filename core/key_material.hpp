@@ -65,16 +65,18 @@ struct PreparedHmac {
     openssl::MacContext context;
     std::size_t size;
 };
+// Verified by a context where providers are to do it: openssl::default_provider_serves().
 struct PreparedEcdsa {
     Hasher hasher;
     std::variant<EcdsaVerifier, openssl::PkeyContext> verify;
     openssl::PkeyContext sign;  // null for a public key
     std::size_t signature_size;
 };
-struct PreparedRsa {  // verified by Key::Material::rsa
+struct PreparedRsa {
     Hasher hasher;
-    std::variant<Pkcs1Encoding, PssEncoding> encoding;
+    std::variant<Pkcs1Encoding, PssEncoding, openssl::PkeyContext> verify;  // encodings: of Key::Material::rsa
     openssl::PkeyContext sign;  // null for a public key; only copied from, as threads share it
+    std::size_t signature_size;
 };
 struct EdDsaSigner {
     openssl::DigestContext prepared;  // null for a public key
@@ -85,12 +87,12 @@ struct PreparedEd25519 {
     Ed25519Verifier verifier;
     EdDsaSigner signer;
 };
-struct PreparedEd448 {
+struct PreparedEdDsa {
     openssl::DigestContext verify;
     EdDsaSigner signer;
 };
 using Prepared =
-    std::variant<std::monostate, HmacSha256, PreparedHmac, PreparedEcdsa, PreparedRsa, PreparedEd25519, PreparedEd448>;
+    std::variant<std::monostate, HmacSha256, PreparedHmac, PreparedEcdsa, PreparedRsa, PreparedEd25519, PreparedEdDsa>;
 
 struct Key::Material {
     KeyType type = KeyType::secret;
@@ -105,7 +107,7 @@ struct Key::Material {
     ContentEncryptionSet direct;  // what a secret is itself the key of
     openssl::Secret secret;
     openssl::Pkey pkey;
-    std::unique_ptr<const RsaVerifier> rsa;  // of a key with some PreparedRsa
+    std::unique_ptr<const RsaVerifier> rsa;  // null where providers verify, and for other keys
     std::array<Prepared, algorithm_count> prepared;
     std::shared_ptr<const EncryptionTools> tools;  // of a key for encryption
 };

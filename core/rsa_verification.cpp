@@ -15,6 +15,9 @@ using openssl::Bignum;
 using openssl::bytes;
 
 std::unique_ptr<const RsaVerifier> RsaVerifier::of(const EVP_PKEY* rsa) {
+    if (!openssl::default_provider_serves()) {
+        return nullptr;
+    }
     std::unique_ptr<RsaVerifier> verifier(new RsaVerifier);
     BIGNUM* modulus = nullptr;
     BIGNUM* exponent = nullptr;

@@ -15,7 +15,8 @@ namespace jwt {
 /// since it computes in numbers of its own.
 class RsaVerifier {
 public:
-    /// Null where memory or OpenSSL fails. `rsa` is a key that passed the checks of an import.
+    /// Null where not OpenSSL's default provider serves, and where memory or OpenSSL fails. `rsa` is a key that passed
+    /// the checks of an import.
     [[nodiscard]] static std::unique_ptr<const RsaVerifier> of(const EVP_PKEY* rsa);
 
     /// The message representative that the signature stands for: not of more than the modulus has bytes. Null for a

@@ -81,36 +81,53 @@ struct Matches {
 
     bool operator()(const PreparedHmac& hmac) const { return by_hmac(hmac); }
 
-    bool operator()(const PreparedEcdsa& ecdsa) const {
+    /// `encoded`: the signature, as OpenSSL wants it.
+    bool by_provider(const openssl::PkeyContext& context, std::string_view encoded, const Hasher& hasher) const {
         Tag hash;
-        if (signature.size() != ecdsa.signature_size || !ecdsa.hasher({input}, hash)) {
-            return false;
-        }
-        if (const auto* const verifier = std::get_if<EcdsaVerifier>(&ecdsa.verify)) {
-            return verifier->matches(std::span(hash).first(ecdsa.hasher.size()), signature);
-        }
-        const DerSignature der = ecdsa_der(signature);
         // Anything but 1 is a refusal: malformed signatures give negative numbers.
-        return EVP_PKEY_verify(std::get<openssl::PkeyContext>(ecdsa.verify).get(), der.bytes.data(), der.size,
-                               hash.data(), ecdsa.hasher.size()) == 1;
+        return hasher({input}, hash) &&
+               EVP_PKEY_verify(context.get(), bytes(encoded), encoded.size(), hash.data(), hasher.size()) == 1;
+    }
+
+    bool by_ecdsa(const EcdsaVerifier& verifier, const Hasher& hasher) const {
+        Tag hash;
+        return hasher({input}, hash) && verifier.matches(std::span(hash).first(hasher.size()), signature);
+    }
+
+    bool by_ecdsa(const openssl::PkeyContext& context, const Hasher& hasher) const {
+        const DerSignature der = ecdsa_der(signature);
+        return by_provider(context, {reinterpret_cast<const char*>(der.bytes.data()), der.size}, hasher);
+    }
+
+    bool operator()(const PreparedEcdsa& ecdsa) const {
+        return signature.size() == ecdsa.signature_size &&
+               std::visit([&](const auto& verify) { return by_ecdsa(verify, ecdsa.hasher); }, ecdsa.verify);
+    }
+
+    template <class Encoding>
+    bool by_rsa(const Encoding& encoding, const Hasher& hasher) const {
+        const BIGNUM* const message = material.rsa->message_of(signature);
+        return message != nullptr && encoding.matches(message, input, hasher);
+    }
+
+    bool by_rsa(const openssl::PkeyContext& context, const Hasher& hasher) const {
+        return by_provider(context, signature, hasher);
     }
 
     bool operator()(const PreparedRsa& rsa) const {
-        const BIGNUM* const message = material.rsa->message_of(signature);
-        return message != nullptr &&
-               std::visit([&](const auto& encoding) { return encoding.matches(message, input, rsa.hasher); },
-                          rsa.encoding);
+        return signature.size() == rsa.signature_size &&
+               std::visit([&](const auto& verify) { return by_rsa(verify, rsa.hasher); }, rsa.verify);
     }
 
     bool operator()(const PreparedEd25519& ed25519) const noexcept {
         return ed25519.verifier.matches(input, signature);
     }
 
-    bool operator()(const PreparedEd448& ed448) const {
+    bool operator()(const PreparedEdDsa& eddsa) const {
         // A copy, because newer OpenSSL lets a context end with its one signature.
-        EVP_MD_CTX* const context = ed448.signer.scratch.get();
-        return signature.size() == ed448.signer.signature_size &&
-               EVP_MD_CTX_copy_ex(context, ed448.verify.get()) == 1 &&
+        EVP_MD_CTX* const context = eddsa.signer.scratch.get();
+        return signature.size() == eddsa.signer.signature_size &&
+               EVP_MD_CTX_copy_ex(context, eddsa.verify.get()) == 1 &&
                EVP_DigestVerify(context, bytes(signature), signature.size(), bytes(input), input.size()) == 1;
     }
 };
@@ -134,7 +151,6 @@ std::string r_and_s(std::string_view der, std::size_t size) {
 }
 
 struct Sign {
-    const Key::Material& material;
     std::string_view input;
 
     std::string by_eddsa(const EdDsaSigner& signer) const {
@@ -181,7 +197,7 @@ struct Sign {
     std::string operator()(const PreparedRsa& rsa) const {
         Tag hash;
         const openssl::PkeyContext context(rsa.sign == nullptr ? nullptr : EVP_PKEY_CTX_dup(rsa.sign.get()));
-        std::string signature(material.rsa->size(), '\0');
+        std::string signature(rsa.signature_size, '\0');
         std::size_t size = signature.size();
         if (context == nullptr ||
             EVP_Digest(input.data(), input.size(), hash.data(), nullptr, rsa.hasher.algorithm(), nullptr) != 1 ||
@@ -195,7 +211,7 @@ struct Sign {
 
     std::string operator()(const PreparedEd25519& ed25519) const { return by_eddsa(ed25519.signer); }
 
-    std::string operator()(const PreparedEd448& ed448) const { return by_eddsa(ed448.signer); }
+    std::string operator()(const PreparedEdDsa& eddsa) const { return by_eddsa(eddsa.signer); }
 };
 
 }  // namespace
@@ -213,7 +229,7 @@ std::string sign(const Key& key, Algorithm algorithm, std::string_view input) {
     if (!material.signs.has(algorithm)) {
         throw_unsigned();
     }
-    return std::visit(Sign{material, input}, material.prepared[static_cast<std::size_t>(algorithm)]);
+    return std::visit(Sign{input}, material.prepared[static_cast<std::size_t>(algorithm)]);
 }
 
 bool equal_in_constant_time(std::string_view a, std::string_view b) noexcept {

@@ -10,11 +10,9 @@
 #include "almost_inverse.hpp"
 #include "ecdsa.hpp"
 #include "ecdsa_verification.hpp"
-#include "fips.hpp"
 #include "key_material.hpp"
 #include "key_tools.hpp"
 #include "random.hpp"
-#include "signature.hpp"
 
 // ECDSA beside OpenSSL's own verification, which must say the same of every signature, and signatures whose numbers are
 // chosen.
@@ -417,58 +415,6 @@ TEST(SignatureEcdsa, IsOfAHashOfAnyValue) {
             EXPECT_FALSE(pair.judged(hash, in.octets(r) + in.octets(in.difference(s, number(1)))));
         }
     }
-}
-
-/// Whether the key leaves ECDSA to EVP_PKEY_verify.
-bool is_left_to_providers(const Key& key, Algorithm algorithm) {
-    const auto& prepared = std::get<PreparedEcdsa>(key.material().prepared[static_cast<std::size_t>(algorithm)]);
-    return std::holds_alternative<openssl::PkeyContext>(prepared.verify);
-}
-
-TEST(SignatureEcdsa, IsLeftToProvidersWhereFipsIsWanted) {
-    EXPECT_FALSE(is_left_to_providers(*generate_key(Algorithm::es256).value(), Algorithm::es256));
-    const FipsProvider provider;
-    const FipsWanted wanted;
-    for (const Algorithm algorithm : {Algorithm::es256, Algorithm::es384, Algorithm::es512, Algorithm::es256k}) {
-        SCOPED_TRACE(std::string(name(algorithm)));
-        const auto key = generate_key(algorithm);
-        ASSERT_TRUE(key) << key.error().message;
-        EXPECT_TRUE(is_left_to_providers(**key, algorithm));
-        const std::string good = sign(**key, algorithm, "x");
-        EXPECT_TRUE(signature_matches(**key, algorithm, "x", good));
-        EXPECT_FALSE(signature_matches(**key, algorithm, "y", good));
-        for (std::size_t i = 0; i < good.size(); i += 3) {
-            std::string changed = good;
-            changed[i] = static_cast<char>(changed[i] ^ 4);
-            EXPECT_FALSE(signature_matches(**key, algorithm, "x", changed)) << i;
-        }
-        EXPECT_FALSE(signature_matches(**key, algorithm, "x", std::string(good.size(), '\0')));
-        EXPECT_FALSE(signature_matches(**key, algorithm, "x", good + '\0'));
-        EXPECT_TRUE(signature_matches(**key, algorithm, "x", good));
-        EXPECT_EQ(ERR_peek_error(), 0U);
-    }
-}
-
-// Also where the configuration names other providers, and says nothing of FIPS.
-TEST(Openssl, IsServedByTheDefaultProviderUnlessToldOtherwise) {
-    const auto new_library = [] {
-        return std::unique_ptr<OSSL_LIB_CTX, decltype(&OSSL_LIB_CTX_free)>(OSSL_LIB_CTX_new(), OSSL_LIB_CTX_free);
-    };
-    EXPECT_TRUE(openssl::default_provider_serves());
-    const auto untold = new_library();
-    EXPECT_TRUE(openssl::default_provider_serves(untold.get()));
-    ASSERT_EQ(EVP_default_properties_enable_fips(untold.get(), 1), 1);
-    EXPECT_FALSE(openssl::default_provider_serves(untold.get()));
-
-    const auto told = new_library();
-    OSSL_PROVIDER* const other = OSSL_PROVIDER_load(told.get(), "null");
-    ASSERT_NE(other, nullptr);
-    EXPECT_FALSE(openssl::default_provider_serves(told.get()));
-    OSSL_PROVIDER* const named = OSSL_PROVIDER_load(told.get(), "default");
-    ASSERT_NE(named, nullptr);
-    EXPECT_TRUE(openssl::default_provider_serves(told.get()));
-    EXPECT_EQ(OSSL_PROVIDER_unload(named), 1);
-    EXPECT_EQ(OSSL_PROVIDER_unload(other), 1);
 }
 
 }  // namespace

@@ -1,17 +1,12 @@
 #include <gtest/gtest.h>
 #include <openssl/hmac.h>
-#include <openssl/provider.h>
 
 #include <array>
 #include <string>
 
 #include "fips.hpp"
 #include "hmac_sha256.hpp"
-#include "key_material.hpp"
-#include "key_tools.hpp"
-#include "known_keys.hpp"
 #include "random.hpp"
-#include "signature.hpp"
 
 namespace jwt {
 namespace {
@@ -67,21 +62,6 @@ TEST(HmacSha256Test, IsLeftToProvidersWhereFipsIsWanted) {
         EXPECT_FALSE(HmacSha256::of("secret"));
     }
     EXPECT_TRUE(HmacSha256::of("secret"));
-}
-
-TEST(HmacSha256Test, IsNotWhatVerifiesWhereFipsIsWanted) {
-    const std::string by_default = sign(*key_of_jwk(rfc7515_a1_key).value(), Algorithm::hs256, "x");
-    const FipsWanted wanted;
-    EXPECT_EQ(key_of_jwk(rfc7515_a1_key).has_value(), OSSL_PROVIDER_available(nullptr, "fips") == 1);
-
-    const FipsProvider provider;
-    const auto key = key_of_jwk(rfc7515_a1_key);
-    ASSERT_TRUE(key) << key.error().message;
-    const auto& prepared = (*key)->material().prepared[static_cast<std::size_t>(Algorithm::hs256)];
-    EXPECT_TRUE(std::holds_alternative<PreparedHmac>(prepared));
-    EXPECT_TRUE(signature_matches(**key, Algorithm::hs256, "x", by_default));
-    EXPECT_FALSE(signature_matches(**key, Algorithm::hs256, "y", by_default));
-    EXPECT_EQ(sign(**key, Algorithm::hs256, "x"), by_default);
 }
 
 }  // namespace
