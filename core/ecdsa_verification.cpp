@@ -43,7 +43,7 @@ Bignum scale_of(const BIGNUM* order, BN_MONT_CTX* montgomery, BN_CTX* context) {
 }  // namespace
 
 std::optional<EcdsaVerifier> EcdsaVerifier::of(const EVP_PKEY* ec, int curve) {
-    if (!openssl::default_provider_serves()) {
+    if (!openssl::is_default(EVP_PKEY_get0_provider(ec))) {
         return std::nullopt;
     }
     EcdsaVerifier verifier;

@@ -15,8 +15,8 @@ namespace jwt {
 /// time. For one thread, since it computes in numbers of its own.
 class EcdsaVerifier {
 public:
-    /// Nothing where not OpenSSL's default provider serves, and where memory or OpenSSL fails. `ec` is a key that
-    /// passed the checks of an import, on a curve of RFC 7518 §3.4 or RFC 8812 §3.2, of which `curve` is the NID.
+    /// Nothing where the key is not of OpenSSL's default provider, and where memory or OpenSSL fails. `ec` is a key
+    /// that passed the checks of an import, on a curve of RFC 7518 §3.4 or RFC 8812 §3.2, of which `curve` is the NID.
     [[nodiscard]] static std::optional<EcdsaVerifier> of(const EVP_PKEY* ec, int curve);
 
     /// Whether r‖s, each as long as the order (RFC 7518 §3.4), is a signature of what has this hash, which has no more

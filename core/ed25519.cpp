@@ -12,7 +12,7 @@ static_assert(Ed25519Verifier::key_size == crypto_sign_ed25519_PUBLICKEYBYTES &&
 std::optional<Ed25519Verifier> Ed25519Verifier::of(const std::array<unsigned char, key_size>& encoded) noexcept {
     // Before any other call of libsodium, as often as one likes and from any thread: it chooses the code for this
     // processor, and says 1 where it did before.
-    if (!openssl::default_provider_serves() || sodium_init() < 0) {
+    if (sodium_init() < 0) {
         return std::nullopt;
     }
     return Ed25519Verifier(encoded);

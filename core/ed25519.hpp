@@ -15,8 +15,7 @@ public:
     static constexpr std::size_t key_size = 32;
     static constexpr std::size_t signature_size = 64;
 
-    /// `encoded` is a point that edwards_fault() let through. Nothing where libsodium cannot be used, and where
-    /// not OpenSSL's default provider serves.
+    /// `encoded` is a point that edwards_fault() let through. Nothing where libsodium cannot be used.
     [[nodiscard]] static std::optional<Ed25519Verifier> of(const std::array<unsigned char, key_size>& encoded) noexcept;
 
     [[nodiscard]] bool matches(std::string_view input, std::string_view signature) const noexcept;

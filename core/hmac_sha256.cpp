@@ -42,9 +42,8 @@ static_assert(HmacSha256::size == SHA256_DIGEST_LENGTH);
 }  // namespace
 
 std::optional<HmacSha256> HmacSha256::of(std::string_view secret) {
-    // Asked for first, also because that takes in OpenSSL's configuration.
     const openssl::Digest offered(EVP_MD_fetch(nullptr, "SHA256", nullptr));
-    if (offered == nullptr || !openssl::default_provider_serves()) {
+    if (offered == nullptr || !openssl::is_default(EVP_MD_get0_provider(offered.get()))) {
         return std::nullopt;
     }
     std::array<unsigned char, block_size> block{};

@@ -19,8 +19,8 @@ class HmacSha256 {
 public:
     static constexpr std::size_t size = 32;
 
-    /// Nothing where not OpenSSL's default provider serves, or it was built without what 3.0 deprecates. Nothing either
-    /// where no provider has SHA-256.
+    /// Nothing where SHA-256 comes from another provider than OpenSSL's default one or from none, or OpenSSL was built
+    /// without what 3.0 deprecates.
     [[nodiscard]] static std::optional<HmacSha256> of(std::string_view secret);
 
     HmacSha256(const HmacSha256&) = default;

@@ -83,19 +83,32 @@ bool set_rsa_padding(EVP_PKEY_CTX* context, Algorithm algorithm, const EVP_MD* d
            EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) == 1;
 }
 
-PkeyContext prepared_pkey(const Key::Material& material, Algorithm algorithm, const EVP_MD* digest,
-                          int (*init)(EVP_PKEY_CTX*)) {
-    PkeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, material.pkey.get(), nullptr));
-    if (context == nullptr || init(context.get()) != 1 || EVP_PKEY_CTX_set_signature_md(context.get(), digest) != 1 ||
+/// Null for a public key too.
+PkeyContext prepared_signer(const Key::Material& material, Algorithm algorithm, const EVP_MD* digest) {
+    PkeyContext context(material.is_private ? EVP_PKEY_CTX_new_from_pkey(nullptr, material.pkey.get(), nullptr)
+                                            : nullptr);
+    if (context == nullptr || EVP_PKEY_sign_init(context.get()) != 1 ||
+        EVP_PKEY_CTX_set_signature_md(context.get(), digest) != 1 ||
         (material.type == KeyType::rsa && !set_rsa_padding(context.get(), algorithm, digest))) {
         return nullptr;
     }
     return context;
 }
 
-/// Null for a public key too.
-PkeyContext prepared_signer(const Key::Material& material, Algorithm algorithm, const EVP_MD* digest) {
-    return material.is_private ? prepared_pkey(material, algorithm, digest, EVP_PKEY_sign_init) : nullptr;
+/// `digest`: null for EdDSA.
+std::optional<ProviderVerifier> provider_verifier(const Key::Material& material, Algorithm algorithm,
+                                                  const EVP_MD* digest) {
+    ProviderVerifier verifier{DigestContext(EVP_MD_CTX_new()), DigestContext(EVP_MD_CTX_new())};
+    EVP_PKEY_CTX* parameters = nullptr;  // the prepared context's
+    if (verifier.prepared == nullptr || verifier.scratch == nullptr ||
+        EVP_DigestVerifyInit_ex(verifier.prepared.get(), &parameters, hash_of(algorithm).name, nullptr, nullptr,
+                                material.pkey.get(), nullptr) != 1 ||
+        (material.type == KeyType::rsa && !set_rsa_padding(parameters, algorithm, digest)) ||
+        // A provider need not know how to copy.
+        EVP_MD_CTX_copy_ex(verifier.scratch.get(), verifier.prepared.get()) != 1) {
+        return std::nullopt;
+    }
+    return verifier;
 }
 
 std::optional<PreparedEcdsa> prepared_ecdsa(const Key::Material& material, Algorithm algorithm) {
@@ -113,8 +126,8 @@ std::optional<PreparedEcdsa> prepared_ecdsa(const Key::Material& material, Algor
     if (auto verifier = EcdsaVerifier::of(material.pkey.get(), material.curve->id)) {
         return with(*std::move(verifier));
     }
-    PkeyContext verify = prepared_pkey(material, algorithm, hasher->algorithm(), EVP_PKEY_verify_init);
-    return verify == nullptr ? std::nullopt : std::optional(with(std::move(verify)));
+    auto verifier = provider_verifier(material, algorithm, hasher->algorithm());
+    return verifier ? std::optional(with(*std::move(verifier))) : std::nullopt;
 }
 
 std::optional<PreparedRsa> prepared_rsa(Key::Material& material, Algorithm algorithm) {
@@ -134,8 +147,8 @@ std::optional<PreparedRsa> prepared_rsa(Key::Material& material, Algorithm algor
         return PreparedRsa{*std::move(hasher), std::move(verify), std::move(sign), size};
     };
     if (material.rsa == nullptr) {
-        PkeyContext verify = prepared_pkey(material, algorithm, hasher->algorithm(), EVP_PKEY_verify_init);
-        return verify == nullptr ? std::nullopt : std::optional(with(std::move(verify)));
+        auto verifier = provider_verifier(material, algorithm, hasher->algorithm());
+        return verifier ? std::optional(with(*std::move(verifier))) : std::nullopt;
     }
     if (pss_algorithms.has(algorithm)) {
         return with(PssEncoding(material.rsa->bits()));
@@ -159,25 +172,19 @@ std::optional<EdDsaSigner> prepared_eddsa_signer(const Key::Material& material) 
 std::optional<PreparedEd25519> prepared_ed25519(const Key::Material& material) {
     std::array<unsigned char, Ed25519Verifier::key_size> encoded;
     std::size_t size = encoded.size();
-    if (EVP_PKEY_get_raw_public_key(material.pkey.get(), encoded.data(), &size) != 1 || size != encoded.size()) {
+    if (!openssl::is_default(EVP_PKEY_get0_provider(material.pkey.get())) ||
+        EVP_PKEY_get_raw_public_key(material.pkey.get(), encoded.data(), &size) != 1 || size != encoded.size()) {
         return std::nullopt;
     }
     const auto verifier = Ed25519Verifier::of(encoded);
-    auto signer = prepared_eddsa_signer(material);
-    if (!verifier || !signer) {
-        return std::nullopt;
-    }
-    return PreparedEd25519{*verifier, *std::move(signer)};
+    auto signer = verifier ? prepared_eddsa_signer(material) : std::nullopt;
+    return signer ? std::optional(PreparedEd25519{*verifier, *std::move(signer)}) : std::nullopt;
 }
 
-std::optional<PreparedEdDsa> prepared_eddsa(const Key::Material& material) {
-    DigestContext verify(EVP_MD_CTX_new());
+std::optional<PreparedEdDsa> prepared_eddsa(const Key::Material& material, Algorithm algorithm) {
+    auto verifier = provider_verifier(material, algorithm, nullptr);
     auto signer = prepared_eddsa_signer(material);
-    if (verify == nullptr || !signer ||
-        EVP_DigestVerifyInit_ex(verify.get(), nullptr, nullptr, nullptr, nullptr, material.pkey.get(), nullptr) != 1) {
-        return std::nullopt;
-    }
-    return PreparedEdDsa{std::move(verify), *std::move(signer)};
+    return verifier && signer ? std::optional(PreparedEdDsa{*std::move(verifier), *std::move(signer)}) : std::nullopt;
 }
 
 template <class T>
@@ -201,7 +208,7 @@ bool prepare(Key::Material& material, Algorithm algorithm) {
             return store(place, prepared_ecdsa(material, algorithm));
         case KeyType::okp:
             return (material.curve->id == EVP_PKEY_ED25519 && store(place, prepared_ed25519(material))) ||
-                   store(place, prepared_eddsa(material));
+                   store(place, prepared_eddsa(material, algorithm));
     }
     return false;
 }
@@ -234,7 +241,7 @@ KeyResult KeyBuilder::finish(std::unique_ptr<Key::Material> material) {
     for (std::size_t i = 0; i < algorithm_count; ++i) {
         const auto algorithm = static_cast<Algorithm>(i);
         if (served.has(algorithm) && !prepare(*material, algorithm)) {
-            return refuse("cannot be used: OpenSSL or libsodium has no " + std::string(name(algorithm)) + " here");
+            return refuse("cannot be used: OpenSSL has no " + std::string(name(algorithm)) + " here");
         }
     }
     return std::shared_ptr<const Key>(new Key(std::move(material)));

@@ -65,16 +65,20 @@ struct PreparedHmac {
     openssl::MacContext context;
     std::size_t size;
 };
-// Verified by a context where providers are to do it: openssl::default_provider_serves().
+/// Verifies by the key's provider, from the text on: who validates modules asks for that (FIPS 140-3 IG 2.4.B).
+struct ProviderVerifier {
+    openssl::DigestContext prepared;  // only copied from: newer OpenSSL lets a context end with its one signature
+    openssl::DigestContext scratch;
+};
 struct PreparedEcdsa {
     Hasher hasher;
-    std::variant<EcdsaVerifier, openssl::PkeyContext> verify;
+    std::variant<EcdsaVerifier, ProviderVerifier> verify;
     openssl::PkeyContext sign;  // null for a public key
     std::size_t signature_size;
 };
 struct PreparedRsa {
     Hasher hasher;
-    std::variant<Pkcs1Encoding, PssEncoding, openssl::PkeyContext> verify;  // encodings: of Key::Material::rsa
+    std::variant<Pkcs1Encoding, PssEncoding, ProviderVerifier> verify;  // encodings: of Key::Material::rsa
     openssl::PkeyContext sign;  // null for a public key; only copied from, as threads share it
     std::size_t signature_size;
 };
@@ -88,7 +92,7 @@ struct PreparedEd25519 {
     EdDsaSigner signer;
 };
 struct PreparedEdDsa {
-    openssl::DigestContext verify;
+    ProviderVerifier verify;
     EdDsaSigner signer;
 };
 using Prepared =
@@ -107,7 +111,7 @@ struct Key::Material {
     ContentEncryptionSet direct;  // what a secret is itself the key of
     openssl::Secret secret;
     openssl::Pkey pkey;
-    std::unique_ptr<const RsaVerifier> rsa;  // null where providers verify, and for other keys
+    std::unique_ptr<const RsaVerifier> rsa;  // null where a provider verifies, and for other keys
     std::array<Prepared, algorithm_count> prepared;
     std::shared_ptr<const EncryptionTools> tools;  // of a key for encryption
 };

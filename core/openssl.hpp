@@ -85,11 +85,10 @@ private:
     std::unique_ptr<char[], Cleanser> bytes_;
 };
 
-/// Whether it is OpenSSL's default provider that serves here: neither do the default properties want FIPS, nor does the
-/// configuration name other providers instead. Only then may its arithmetic be used beside the providers, whose choice
-/// would be passed over.
-[[nodiscard]] inline bool default_provider_serves(OSSL_LIB_CTX* library = nullptr) noexcept {
-    return EVP_default_properties_is_fips_enabled(library) != 1 && OSSL_PROVIDER_available(library, "default") == 1;
+/// Whether it is OpenSSL's default provider, whose arithmetic may be used beside it: another one was chosen for a
+/// reason, as one that is validated.
+[[nodiscard]] inline bool is_default(const OSSL_PROVIDER* provider) noexcept {
+    return provider != nullptr && std::string_view(OSSL_PROVIDER_get0_name(provider)) == "default";
 }
 
 [[nodiscard]] inline const unsigned char* bytes(std::string_view text) noexcept {

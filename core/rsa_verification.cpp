@@ -15,7 +15,7 @@ using openssl::Bignum;
 using openssl::bytes;
 
 std::unique_ptr<const RsaVerifier> RsaVerifier::of(const EVP_PKEY* rsa) {
-    if (!openssl::default_provider_serves()) {
+    if (!openssl::is_default(EVP_PKEY_get0_provider(rsa))) {
         return nullptr;
     }
     std::unique_ptr<RsaVerifier> verifier(new RsaVerifier);

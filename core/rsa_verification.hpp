@@ -15,8 +15,8 @@ namespace jwt {
 /// since it computes in numbers of its own.
 class RsaVerifier {
 public:
-    /// Null where not OpenSSL's default provider serves, and where memory or OpenSSL fails. `rsa` is a key that passed
-    /// the checks of an import.
+    /// Null where the key is not of OpenSSL's default provider, and where memory or OpenSSL fails. `rsa` is a key that
+    /// passed the checks of an import.
     [[nodiscard]] static std::unique_ptr<const RsaVerifier> of(const EVP_PKEY* rsa);
 
     /// The message representative that the signature stands for: not of more than the modulus has bytes. Null for a
@@ -24,14 +24,12 @@ public:
     /// the next call.
     [[nodiscard]] const BIGNUM* message_of(std::string_view signature) const noexcept;
 
-    /// Bytes of the modulus, and so of every signature (RFC 8017 §8.2.2 step 1).
-    [[nodiscard]] std::size_t size() const noexcept { return size_; }
     [[nodiscard]] std::size_t bits() const noexcept { return static_cast<std::size_t>(BN_num_bits(modulus_.get())); }
 
 private:
     RsaVerifier() = default;
 
-    std::size_t size_ = 0;
+    std::size_t size_ = 0;  // bytes of the modulus, and so of every signature (RFC 8017 §8.2.2 step 1)
     openssl::Bignum modulus_;
     openssl::Bignum exponent_;
     openssl::Montgomery montgomery_;

@@ -82,11 +82,11 @@ struct Matches {
     bool operator()(const PreparedHmac& hmac) const { return by_hmac(hmac); }
 
     /// `encoded`: the signature, as OpenSSL wants it.
-    bool by_provider(const openssl::PkeyContext& context, std::string_view encoded, const Hasher& hasher) const {
-        Tag hash;
+    bool by_provider(const ProviderVerifier& verifier, std::string_view encoded) const {
         // Anything but 1 is a refusal: malformed signatures give negative numbers.
-        return hasher({input}, hash) &&
-               EVP_PKEY_verify(context.get(), bytes(encoded), encoded.size(), hash.data(), hasher.size()) == 1;
+        return EVP_MD_CTX_copy_ex(verifier.scratch.get(), verifier.prepared.get()) == 1 &&
+               EVP_DigestVerify(verifier.scratch.get(), bytes(encoded), encoded.size(), bytes(input), input.size()) ==
+                   1;
     }
 
     bool by_ecdsa(const EcdsaVerifier& verifier, const Hasher& hasher) const {
@@ -94,9 +94,9 @@ struct Matches {
         return hasher({input}, hash) && verifier.matches(std::span(hash).first(hasher.size()), signature);
     }
 
-    bool by_ecdsa(const openssl::PkeyContext& context, const Hasher& hasher) const {
+    bool by_ecdsa(const ProviderVerifier& verifier, const Hasher& /*its own*/) const {
         const DerSignature der = ecdsa_der(signature);
-        return by_provider(context, {reinterpret_cast<const char*>(der.bytes.data()), der.size}, hasher);
+        return by_provider(verifier, {reinterpret_cast<const char*>(der.bytes.data()), der.size});
     }
 
     bool operator()(const PreparedEcdsa& ecdsa) const {
@@ -110,8 +110,8 @@ struct Matches {
         return message != nullptr && encoding.matches(message, input, hasher);
     }
 
-    bool by_rsa(const openssl::PkeyContext& context, const Hasher& hasher) const {
-        return by_provider(context, signature, hasher);
+    bool by_rsa(const ProviderVerifier& verifier, const Hasher& /*its own*/) const {
+        return by_provider(verifier, signature);
     }
 
     bool operator()(const PreparedRsa& rsa) const {
@@ -124,11 +124,7 @@ struct Matches {
     }
 
     bool operator()(const PreparedEdDsa& eddsa) const {
-        // A copy, because newer OpenSSL lets a context end with its one signature.
-        EVP_MD_CTX* const context = eddsa.signer.scratch.get();
-        return signature.size() == eddsa.signer.signature_size &&
-               EVP_MD_CTX_copy_ex(context, eddsa.verify.get()) == 1 &&
-               EVP_DigestVerify(context, bytes(signature), signature.size(), bytes(input), input.size()) == 1;
+        return signature.size() == eddsa.signer.signature_size && by_provider(eddsa.verify, signature);
     }
 };
 

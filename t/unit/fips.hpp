@@ -18,12 +18,14 @@ struct FipsWanted {
     FipsWanted() { EXPECT_EQ(EVP_default_properties_enable_fips(nullptr, 1), 1); }
     FipsWanted(const FipsWanted&) = delete;
     FipsWanted& operator=(const FipsWanted&) = delete;
-    ~FipsWanted() { EXPECT_EQ(EVP_default_properties_enable_fips(nullptr, 0), 1); }
+    ~FipsWanted() { EXPECT_EQ(EVP_set_default_properties(nullptr, ""), 1); }
 };
 
 /// A provider that says to be validated, and has what the default provider has: Debian has no other.
 class FipsProvider {
 public:
+    static constexpr const char* name = "as-if-validated";
+
     FipsProvider() {
         EXPECT_NE(default_provider(), nullptr);
         EXPECT_EQ(OSSL_PROVIDER_add_builtin(nullptr, name, initialize), 1);
@@ -35,8 +37,6 @@ public:
     ~FipsProvider() { EXPECT_EQ(OSSL_PROVIDER_unload(provider_), 1); }
 
 private:
-    static constexpr const char* name = "as-if-validated";
-
     /// Never unloaded: who names a provider has no other unless he names it too.
     static OSSL_PROVIDER* default_provider() {
         static OSSL_PROVIDER* const provider = OSSL_PROVIDER_load(nullptr, "default");
