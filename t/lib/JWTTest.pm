@@ -97,8 +97,9 @@ sub _write_config {
         %{ $self->{arguments} });
     my $load = $ENV{JWT_STATIC} ? '' : 'load_module %%MODULE%%;';
     my $user = $> == 0 ? 'user root;' : '';
-    # The whole suite may be run with another size, as in JWT_CACHE=off.
-    my $cache = $ENV{JWT_CACHE} && $snippet{http} !~ /jwt_cache/ ? "jwt_cache $ENV{JWT_CACHE};" : '';
+    # The whole suite may be run with another size, as in JWT_CACHE=off, but for what has its own.
+    my $has_own = grep { /jwt_cache/ } $snippet{http}, values %{ $snippet{files} || {} };
+    my $cache = $ENV{JWT_CACHE} && !$has_own ? "jwt_cache $ENV{JWT_CACHE};" : '';
     my $temporary = join ' ', map { "${_}_temp_path %%DIR%%/$_;" } qw(client_body proxy fastcgi uwsgi scgi);
     my $http2 = $snippet{http2} ? 'listen 127.0.0.1:%%PORTh2%% http2;' : '';
     my $server = $snippet{config} eq '' ? '' : <<"EOF_SERVER";
