@@ -70,40 +70,34 @@ std::string private_pem(EVP_PKEY* pkey) {
 
 // std::function wants what it holds to be copied: contexts are shared.
 
-std::function<bool()> bare_hmac(const Subject& subject) {
+std::function<bool(const Signed&)> bare_hmac(const Subject& subject) {
     const Mac mac(EVP_MAC_fetch(nullptr, "HMAC", nullptr));
     const std::shared_ptr<EVP_MAC_CTX> context = MacContext(EVP_MAC_CTX_new(mac.get()));
     std::string digest = digest_name(subject.algorithm);
     const std::array parameters{OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest.data(), 0),
                                 OSSL_PARAM_construct_end()};
     require(EVP_MAC_init(context.get(), bytes(subject.secret), subject.secret.size(), parameters.data()) == 1, "HMAC");
-    return [context, &subject] {
+    return [context](const Signed& text) {
         std::array<unsigned char, EVP_MAX_MD_SIZE> out;
         std::size_t size = 0;
         return EVP_MAC_init(context.get(), nullptr, 0, nullptr) == 1 &&
-               EVP_MAC_update(context.get(), bytes(subject.input), subject.input.size()) == 1 &&
-               EVP_MAC_final(context.get(), out.data(), &size, out.size()) == 1 && size == subject.signature.size() &&
-               std::equal(out.begin(), out.begin() + size, bytes(subject.signature));
+               EVP_MAC_update(context.get(), bytes(text.input), text.input.size()) == 1 &&
+               EVP_MAC_final(context.get(), out.data(), &size, out.size()) == 1 && size == text.signature.size() &&
+               std::equal(out.begin(), out.begin() + size, bytes(text.signature));
     };
 }
 
-std::function<bool()> bare_eddsa(const Subject& subject) {
+std::function<bool(const Signed&)> bare_eddsa(const Subject& subject) {
     const std::shared_ptr<EVP_MD_CTX> context = DigestContext(EVP_MD_CTX_new());
-    return [context, &subject] {
+    return [context, &subject](const Signed& text) {
         return EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, subject.pkey.get()) == 1 &&
-               EVP_DigestVerify(context.get(), bytes(subject.signature), subject.signature.size(), bytes(subject.input),
-                                subject.input.size()) == 1;
+               EVP_DigestVerify(context.get(), bytes(text.signature), text.signature.size(), bytes(text.input),
+                                text.input.size()) == 1;
     };
-}
-
-std::string der(std::string_view signature) {
-    const jwt::DerSignature made = jwt::ecdsa_der(signature);
-    return {made.bytes.begin(), made.bytes.begin() + made.size};
 }
 
 /// RSA and ECDSA: a hash and a verification on kept contexts.
-std::function<bool()> bare_hashed(const Subject& subject) {
-    const bool is_ecdsa = EVP_PKEY_get_base_id(subject.pkey.get()) == EVP_PKEY_EC;
+std::function<bool(const Signed&)> bare_hashed(const Subject& subject) {
     const bool is_pss = jwt::name(subject.algorithm).starts_with("PS");
     const Digest digest(EVP_MD_fetch(nullptr, digest_name(subject.algorithm), nullptr));
     const std::shared_ptr<EVP_MD_CTX> hash = DigestContext(EVP_MD_CTX_new());
@@ -116,13 +110,13 @@ std::function<bool()> bare_hashed(const Subject& subject) {
                     EVP_PKEY_CTX_set_rsa_pss_saltlen(context.get(), RSA_PSS_SALTLEN_DIGEST) == 1,
                 "PSS");
     }
-    return [context, hash, &subject, signature = is_ecdsa ? der(subject.signature) : subject.signature] {
+    return [context, hash](const Signed& text) {
         std::array<unsigned char, EVP_MAX_MD_SIZE> out;
         unsigned size = 0;
         return EVP_DigestInit_ex2(hash.get(), nullptr, nullptr) == 1 &&
-               EVP_DigestUpdate(hash.get(), subject.input.data(), subject.input.size()) == 1 &&
+               EVP_DigestUpdate(hash.get(), text.input.data(), text.input.size()) == 1 &&
                EVP_DigestFinal_ex(hash.get(), out.data(), &size) == 1 &&
-               EVP_PKEY_verify(context.get(), bytes(signature), signature.size(), out.data(), size) == 1;
+               EVP_PKEY_verify(context.get(), bytes(text.signature), text.signature.size(), out.data(), size) == 1;
     };
 }
 
@@ -158,7 +152,23 @@ Subject make_subject(Algorithm algorithm) {
     return subject;
 }
 
-std::function<bool()> bare_verification(const Subject& subject) {
+std::vector<Signed> make_signed(const Subject& subject, std::size_t count) {
+    std::vector<Signed> made;
+    std::string input = subject.input;
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::string number = std::to_string(i);
+        input.replace(input.size() - number.size(), number.size(), number);
+        std::string signature = jwt::sign(*subject.key, subject.algorithm, input);
+        if (jwt::name(subject.algorithm).starts_with("ES")) {
+            const jwt::DerSignature der = jwt::ecdsa_der(signature);
+            signature.assign(der.bytes.begin(), der.bytes.begin() + der.size);
+        }
+        made.push_back({input, std::move(signature)});
+    }
+    return made;
+}
+
+std::function<bool(const Signed&)> bare_verification(const Subject& subject) {
     if (jwt::is_hmac(subject.algorithm)) {
         return bare_hmac(subject);
     }

@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/key.hpp"
 #include "core/openssl.hpp"
@@ -26,8 +27,16 @@ struct Subject {
 /// A token of about 500 bytes.
 [[nodiscard]] Subject make_subject(jwt::Algorithm algorithm);
 
-/// The least that OpenSSL can be asked to do for this token: a call with everything prepared, which says whether the
+/// A text and its signature, in the form that OpenSSL wants.
+struct Signed {
+    std::string input;
+    std::string signature;
+};
+/// Texts of the subject's size that its key signed, each another one: what a verification takes depends on its numbers.
+[[nodiscard]] std::vector<Signed> make_signed(const Subject& subject, std::size_t count);
+
+/// The least that OpenSSL can be asked to do for a token: a call with everything prepared, which says whether the
 /// signature matches. It refers to the subject.
-[[nodiscard]] std::function<bool()> bare_verification(const Subject& subject);
+[[nodiscard]] std::function<bool(const Signed&)> bare_verification(const Subject& subject);
 
 }  // namespace bench

@@ -18,7 +18,9 @@ namespace {
 
 struct Bare {
     bench::Subject subject;
-    std::function<bool()> verify;
+    std::function<bool(const bench::Signed&)> verify;
+    std::vector<bench::Signed> texts;  // asked in turn
+    std::size_t turn = 0;
 };
 
 struct BareConfig {
@@ -45,8 +47,9 @@ char* set_verify(ngx_conf_t* cf, ngx_command_t*, void* config) {
     if (!algorithm || cleanup == nullptr) {
         return invalid;
     }
-    auto* const bare = new Bare{bench::make_subject(*algorithm), {}};
+    auto* const bare = new Bare{bench::make_subject(*algorithm), {}, {}};
     bare->verify = bench::bare_verification(bare->subject);
+    bare->texts = bench::make_signed(bare->subject, 256);
     cleanup->handler = destroy;
     cleanup->data = bare;
     static_cast<BareConfig*>(config)->bare = bare;
@@ -54,8 +57,9 @@ char* set_verify(ngx_conf_t* cf, ngx_command_t*, void* config) {
 }
 
 ngx_int_t verify(ngx_http_request_t* r) {
-    const Bare* const bare = static_cast<BareConfig*>(ngx_http_get_module_loc_conf(r, ngx_http_bare_module))->bare;
-    return bare == nullptr || bare->verify() ? NGX_DECLINED : NGX_HTTP_FORBIDDEN;
+    Bare* const bare = static_cast<BareConfig*>(ngx_http_get_module_loc_conf(r, ngx_http_bare_module))->bare;
+    return bare == nullptr || bare->verify(bare->texts[bare->turn++ % bare->texts.size()]) ? NGX_DECLINED
+                                                                                           : NGX_HTTP_FORBIDDEN;
 }
 
 ngx_int_t register_handler(ngx_conf_t* cf) {
