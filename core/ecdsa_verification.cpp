@@ -51,15 +51,10 @@ std::optional<EcdsaVerifier> EcdsaVerifier::of(const EVP_PKEY* ec, int curve) {
     verifier.context_.reset(BN_CTX_new());
     verifier.montgomery_.reset(BN_MONT_CTX_new());
     if (verifier.group_ == nullptr || verifier.context_ == nullptr || verifier.montgomery_ == nullptr ||
-        BN_MONT_CTX_set(verifier.montgomery_.get(), verifier.order(), verifier.context_.get()) != 1) {
+        BN_MONT_CTX_set(verifier.montgomery_.get(), verifier.order(), verifier.context_.get()) != 1 ||
+        !openssl::make_numbers(
+            {&verifier.r_, &verifier.s_, &verifier.e_, &verifier.w_, &verifier.u1_, &verifier.u2_, &verifier.x_})) {
         return std::nullopt;
-    }
-    for (Bignum* const number :
-         {&verifier.r_, &verifier.s_, &verifier.e_, &verifier.w_, &verifier.u1_, &verifier.u2_, &verifier.x_}) {
-        number->reset(BN_new());
-        if (*number == nullptr) {
-            return std::nullopt;
-        }
     }
     verifier.point_.reset(EC_POINT_new(verifier.group_.get()));
     verifier.key_ = point_of(ec, verifier.group_.get(), verifier.context_.get());

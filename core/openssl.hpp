@@ -13,6 +13,7 @@
 #include <openssl/x509.h>
 
 #include <cstddef>
+#include <initializer_list>
 #include <memory>
 #include <string_view>
 
@@ -84,6 +85,17 @@ private:
 
     std::unique_ptr<char[], Cleanser> bytes_;
 };
+
+/// Makes numbers to compute in. False where memory runs out.
+[[nodiscard]] inline bool make_numbers(std::initializer_list<Bignum*> numbers) noexcept {
+    for (Bignum* const number : numbers) {
+        number->reset(BN_new());
+        if (*number == nullptr) {
+            return false;
+        }
+    }
+    return true;
+}
 
 /// Whether it is OpenSSL's default provider, whose arithmetic may be used beside it: another one was chosen for a
 /// reason, as one that is validated.

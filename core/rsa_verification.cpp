@@ -11,7 +11,6 @@
 
 namespace jwt {
 
-using openssl::Bignum;
 using openssl::bytes;
 
 std::unique_ptr<const RsaVerifier> RsaVerifier::of(const EVP_PKEY* rsa) {
@@ -27,13 +26,8 @@ std::unique_ptr<const RsaVerifier> RsaVerifier::of(const EVP_PKEY* rsa) {
     verifier->exponent_.reset(exponent);
     verifier->montgomery_.reset(BN_MONT_CTX_new());
     verifier->context_.reset(BN_CTX_new());
-    for (Bignum* const number : {&verifier->signature_, &verifier->factor_, &verifier->power_}) {
-        number->reset(BN_new());
-        if (*number == nullptr) {
-            return nullptr;
-        }
-    }
-    if (!read || verifier->montgomery_ == nullptr || verifier->context_ == nullptr ||
+    if (!read || !openssl::make_numbers({&verifier->signature_, &verifier->factor_, &verifier->power_}) ||
+        verifier->montgomery_ == nullptr || verifier->context_ == nullptr ||
         BN_MONT_CTX_set(verifier->montgomery_.get(), modulus, verifier->context_.get()) != 1) {
         return nullptr;
     }

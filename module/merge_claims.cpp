@@ -12,7 +12,6 @@ namespace ngx {
 
 namespace {
 
-/// What a server says is for its locations, which may say what it lacks.
 /// A location adds conditions to those around it: one that is forgotten refuses, and does not let in.
 void add_outer(Conditions& conditions, const Conditions& outer) {
     std::vector<const ConditionRule*> rules;
